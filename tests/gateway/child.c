@@ -20,6 +20,7 @@ enum {
     ICMP_ECHO = 8,
     ECHO_SIZE = IPV4_SIZE + ICMP_SIZE,
     ECHO_ID = 0x5e67,
+    TFC_SIZE = 100,
 };
 
 static GatewayChild *child_find(Gateway *gateway, uint32_t spi_in)
@@ -171,17 +172,31 @@ static void echo_write(const uint8_t address[4], uint16_t number, uint8_t *ret)
     writer_patch_u16(&writer, IPV4_SIZE + 2, checksum(ret + IPV4_SIZE, ICMP_SIZE));
 }
 
+/* `size` octets stand in the packet where they belong. */
+static void packet_send(const GatewaySa *sa, GatewayChild *child, uint8_t next_header,
+                        uint8_t *packet, size_t size)
+{
+    if (esp_seal(child->out, ++child->sequence, next_header, packet, size) == 0)
+        wire_send(&sa->wire, (Bytes){packet, esp_sealed_size(child->out, size)}, false);
+}
+
 void child_ping(Gateway *gateway, uint32_t spi_in, const uint8_t address[4], unsigned count)
 {
     GatewayChild *child = child_find(gateway, spi_in);
     const GatewaySa *sa = child ? gateway_find_sa(gateway, child->owner) : NULL;
-    uint8_t packet[ESP_OVERHEAD_MAX + ECHO_SIZE];
+    const bool tfc = gateway->style.tfc;
+    uint8_t packet[ESP_OVERHEAD_MAX + ECHO_SIZE + TFC_SIZE];
 
     for (unsigned i = 1; sa && i <= count; i++) {
-        echo_write(address, (uint16_t)i, packet + esp_front_size(child->out));
-        if (esp_seal(child->out, ++child->sequence, ESP_NEXT_IPV4, packet, ECHO_SIZE) == 0) {
-            wire_send(&sa->wire, (Bytes){packet, esp_sealed_size(child->out, ECHO_SIZE)}, false);
+        uint8_t *inner = packet + esp_front_size(child->out);
+
+        if (tfc) { /* RFC 4303 2.6: whatever is in it */
+            memset(inner, UINT8_MAX, ECHO_SIZE);
+            packet_send(sa, child, ESP_NEXT_DUMMY, packet, ECHO_SIZE);
+            memset(inner + ECHO_SIZE, UINT8_MAX, TFC_SIZE);
         }
+        echo_write(address, (uint16_t)i, inner);
+        packet_send(sa, child, ESP_NEXT_IPV4, packet, tfc ? ECHO_SIZE + TFC_SIZE : ECHO_SIZE);
     }
 }
 

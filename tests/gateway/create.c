@@ -94,24 +94,29 @@ static bool has_transform(const IkeProposal *proposal, uint8_t type, uint16_t id
     return false;
 }
 
+const IkeProposal *create_find(const IkeSaPayload *offered, const IkeProposal *wanted)
+{
+    for (size_t i = 0; i < offered->n_proposals; i++) {
+        bool all = true;
+
+        for (size_t j = 0; j < wanted->n_transforms; j++) {
+            const IkeTransform *transform = &wanted->transforms[j];
+            all = all && has_transform(&offered->proposals[i], transform->type, transform->id,
+                                       transform->key_length);
+        }
+        if (all)
+            return &offered->proposals[i];
+    }
+    return NULL;
+}
+
 /* The first that has what we speak. */
 static const IkeProposal *choose(const Gateway *gateway, const Parsed *request, CreateKind kind)
 {
-    for (size_t i = 0; i < request->sa.n_proposals; i++) {
-        const IkeProposal *offered = &request->sa.proposals[i];
-        const IkeProposal wanted = proposal_of(gateway, kind, 1, 0, &request->ke.group,
-                                               request->ke.group != IKE_GROUP_NONE);
-        bool all = true;
+    const IkeProposal wanted =
+        proposal_of(gateway, kind, 1, 0, &request->ke.group, request->ke.group != IKE_GROUP_NONE);
 
-        for (size_t j = 0; j < wanted.n_transforms; j++) {
-            const IkeTransform *transform = &wanted.transforms[j];
-            all = all &&
-                  has_transform(offered, transform->type, transform->id, transform->key_length);
-        }
-        if (all)
-            return offered;
-    }
-    return NULL;
+    return create_find(&request->sa, &wanted);
 }
 
 /* ---- our side of an exchange ---- */
@@ -201,8 +206,9 @@ static void own_write(const Gateway *gateway, const Style *style, const Create *
                       const IkeProposal *proposal, const IkeTs *ts_i, const IkeTs *ts_r,
                       IkeChain *chain)
 {
-    const IkeSaPayload sa = {.n_proposals = 1, .proposals = {*proposal}};
+    IkeSaPayload sa = {.n_proposals = 1, .proposals = {*proposal}};
 
+    style_proposal(&gateway->style, &sa.proposals[0]);
     for (size_t i = 0; own->kind != CREATE_REKEYED_IKE && i < gateway->n_also; i++)
         ike_chain_add_notify(chain, gateway->also[i], (Bytes){0});
     if (style->transforms) {

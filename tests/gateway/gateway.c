@@ -140,19 +140,37 @@ static void octets_append(Octets *octets, Bytes datagram)
     octets->size += SIZE_SIZE + datagram.size;
 }
 
-/* Whole, or fragment `number` of `total`, where that is not 1. */
+/* Of `total`, which may be uneven: of one octet, two, …, the rest, and none. */
+static Bytes piece_of(const Style *style, Bytes plain, size_t number, size_t total)
+{
+    size_t size = plain.size / total, start = (number - 1) * size;
+    const bool last = number + style->uneven >= total; /* that has octets */
+
+    if (style->uneven) {
+        size = number;
+        start = number * (number - 1) / 2;
+    }
+    if (number == total && style->uneven && total > 1)
+        return (Bytes){plain.data, 0};
+    return bytes_slice(plain, start, last ? plain.size - start : size);
+}
+
+/* Whole, or fragment `number` of `total`, where that is not 1, or the style is so. */
 static int seal_piece(Gateway *gateway, const GatewaySa *sa, const IkeHeader *header, uint8_t first,
                       Bytes plain, size_t number, size_t total, Octets *ret)
 {
+    const Style *style = &gateway->style;
     const IkeFragment fragment = {.number = (uint16_t)number, .total = (uint16_t)total};
-    const size_t size = plain.size / total, start = (number - 1) * size;
-    const Bytes piece = bytes_slice(plain, start, number == total ? plain.size - start : size);
+    const IkeFragment *of = total > 1 || style->alone ? &fragment : NULL;
+    const Secret *key = sa->initiator ? sa->keys.sk_ei : sa->keys.sk_er;
+    const Bytes piece = piece_of(style, plain, number, total);
+    const uint8_t next = number == 1 ? first : IKE_PAYLOAD_NONE;
     Bytes message;
     Writer writer;
 
     writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
-    int r = seal_message(sa->out, header, number == 1 ? first : IKE_PAYLOAD_NONE,
-                         total > 1 ? &fragment : NULL, piece, &writer);
+    int r = style->padding > 0 ? seal_padded(key, header, next, of, piece, style->padding, &writer)
+                               : seal_message(sa->out, header, next, of, piece, &writer);
     if (r == 0)
         r = writer_finish(&writer, &message);
     if (r == 0)
@@ -325,7 +343,8 @@ static void answer(Gateway *gateway, GatewaySa *sa, const IkeHeader *request_hea
         say_message("answered", sa, header.message_id, exchange_type, &shown);
     if (exchange_type == IKE_AUTH && gateway->style.eager)
         ask_at_once(gateway, sa);
-    gateway_send(sa, &sa->response);
+    for (int i = 0; i <= gateway->style.twice; i++)
+        gateway_send(sa, &sa->response);
     if (deleted)
         end_sa(gateway, sa);
 }
@@ -404,8 +423,10 @@ static void answer_init(Gateway *gateway, const IkeMessage *message)
     say_init(&message->payloads);
     writer_init(&writer, gateway->sealed, sizeof(gateway->sealed));
     if (gateway->handshake.init(gateway->handshake.userdata, message, &writer) == 0 &&
-        writer_finish(&writer, &response) == 0)
-        wire_send(&gateway->wire, response, true);
+        writer_finish(&writer, &response) == 0) {
+        for (int i = 0; i <= gateway->style.twice; i++)
+            wire_send(&gateway->wire, response, true);
+    }
 }
 
 void gateway_receive(Gateway *gateway, const Wire *wire, Bytes datagram)

@@ -21,7 +21,7 @@ enum {
     GATEWAY_FRAGMENTS_MAX = 16, /* of one message */
     GATEWAY_ALSO_MAX = 8,
     GATEWAY_PAYLOADS_MAX = 8,
-    GATEWAY_PAYLOAD_SIZE = 64,
+    GATEWAY_PAYLOAD_SIZE = 4096,
 };
 
 /* An octet string of our own; NULL: there is none. */
@@ -45,9 +45,18 @@ typedef struct Style {
     bool none;       /* of the key exchanges of a Child SA we choose NONE, and say so */
     bool nogroup;    /* the same without a transform that says so (3.3.2) */
     bool eager;      /* a request of ours leaves before our IKE_AUTH response */
+    bool alone;      /* sealed messages in one piece are fragment 1 of 1 */
+    bool uneven;     /* fragments differ in size, and one of them has no octets */
+    bool twice;      /* each of our answers leaves twice */
+    bool nonat;      /* IKE_SA_INIT without NAT detection, */
+    bool nocertreq;  /* and without CERTREQ */
+    bool psk;        /* AUTH is by shared key (RFC 7296 2.15), and there is no CERT */
+    bool spelt;      /* our proposals say that an AEAD has no integrity algorithm (3.3.2) */
+    bool tfc;        /* packets have TFC padding, and dummies among them (RFC 4303 2.6, 2.7) */
     size_t nonce;    /* octets of nonces; 0: GATEWAY_NONCE_SIZE */
     size_t pieces;   /* sealed messages are fragments (RFC 7383), the last one is sent first, and
                         the first one twice */
+    size_t padding;  /* octets of padding in each that is sealed */
 } Style;
 
 typedef enum CreateKind {
@@ -224,6 +233,9 @@ void create_ask(Gateway *gateway, GatewaySa *sa, CreateKind kind, uint32_t rekey
                 const uint16_t *groups, size_t n_groups);
 void create_take(Gateway *gateway, GatewaySa *sa, const IkePayloads *response);
 
+/* The first of those that are offered which has all transforms of `wanted`, or NULL. */
+const IkeProposal *create_find(const IkeSaPayload *offered, const IkeProposal *wanted);
+
 /* The peer's. Returns 0 or a negative errno: then there is no answer. */
 int create_answer(Gateway *gateway, GatewaySa *sa, const IkePayloads *request, IkeChain *chain);
 
@@ -250,6 +262,12 @@ void child_answer_delete(Gateway *gateway, const IkeDelete *delete_, IkeChain *c
 void child_ping(Gateway *gateway, uint32_t spi_in, const uint8_t address[4], unsigned count);
 void child_receive(Gateway *gateway, Bytes packet);
 
+/* ---- padded.c ---- */
+
+/* As seal_message(), with that many octets of padding (255 at most); `key` is SK_e and its salt. */
+int seal_padded(const Secret *key, const IkeHeader *header, uint8_t first,
+                const IkeFragment *fragment, Bytes plain, size_t padding, Writer *writer);
+
 /* ---- style.c ---- */
 
 /* Takes a word of a style: "reversed", "nonce=16". False if there is no such word. */
@@ -263,6 +281,9 @@ void style_message(Gateway *gateway, Writer *message);
 
 /* What its reserved bits add to a header's flags. */
 uint8_t style_flags(const Style *style);
+
+/* Writes the transforms of a proposal of ours as the style has them. */
+void style_proposal(const Style *style, IkeProposal *proposal);
 
 /* The octets of a nonce of ours. */
 size_t style_nonce_size(const Style *style);

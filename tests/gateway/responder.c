@@ -38,9 +38,21 @@ struct Responder {
 
 /* ---- IKE_SA_INIT ---- */
 
-static IkeSaPayload ike_choice(void)
+/* The number of the first proposal that has all of it; of none, 1. */
+static void choose(const IkePayload *offered, const Style *style, IkeProposal *choice)
 {
-    return (IkeSaPayload){
+    const IkeProposal *found = NULL;
+    IkeSaPayload offer;
+
+    if (offered && ike_sa_decode(offered->body, &offer) == 0)
+        found = create_find(&offer, choice);
+    choice->number = found ? found->number : 1;
+    style_proposal(style, choice);
+}
+
+static IkeSaPayload ike_choice(const IkePayload *offered, const Style *style)
+{
+    IkeSaPayload choice = {
         .n_proposals = 1,
         .proposals = {{
             .number = 1,
@@ -56,6 +68,9 @@ static IkeSaPayload ike_choice(void)
                 },
         }},
     };
+
+    choose(offered, style, &choice.proposals[0]);
+    return choice;
 }
 
 static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
@@ -84,7 +99,8 @@ static int keys_derive(Responder *responder, const Dh *dh, Bytes peer_public)
                : -EIO;
 }
 
-static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
+static void init_write(const Responder *responder, const IkePayload *offered, const Dh *dh,
+                       Writer *writer)
 {
     static const uint8_t hashes[] = {0, IKE_HASH_SHA2_256};
     static const uint8_t authority[HASH_SIZE]; /* of a CA that nobody has */
@@ -94,7 +110,8 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
                               .spi_r = responder->spi_r,
                               .exchange_type = IKE_SA_INIT,
                               .flags = IKE_FLAG_RESPONSE};
-    const IkeSaPayload sa = ike_choice();
+    const Style *style = &responder->gateway.style;
+    const IkeSaPayload sa = ike_choice(offered, style);
     IkeChain chain;
 
     ike_message_begin(writer, &header, &chain);
@@ -103,11 +120,16 @@ static void init_write(const Responder *responder, const Dh *dh, Writer *writer)
     ike_chain_add_sa(&chain, &sa);
     ike_chain_add_ke(&chain, IKE_GROUP_ECP_256, dh_public(dh));
     ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){responder->nonce_r, responder->nonce_r_size});
-    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(elsewhere));
-    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(elsewhere));
+    if (!style->nonat) {
+        ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(elsewhere));
+        ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(elsewhere));
+    }
     ike_chain_add_notify(&chain, IKE_NOTIFY_SIGNATURE_HASH_ALGORITHMS, BYTES_OF(hashes));
-    ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE, BYTES_OF(authority));
-    if (responder->options->style.pieces > 0)
+    if (!style->nocertreq) {
+        ike_chain_add_cert(&chain, IKE_PAYLOAD_CERTREQ, IKE_CERT_X509_SIGNATURE,
+                           BYTES_OF(authority));
+    }
+    if (style->pieces > 0 || style->alone)
         ike_chain_add_notify(&chain, IKE_NOTIFY_FRAGMENTATION_SUPPORTED, (Bytes){0});
     payloads_add(&responder->options->init, &chain);
     ike_message_end(&chain);
@@ -141,7 +163,7 @@ static int init_answer(void *userdata, const IkeMessage *request, Writer *writer
         r = keys_derive(responder, dh, ke.data);
     if (r < 0)
         return r;
-    init_write(responder, dh, writer);
+    init_write(responder, ike_payloads_find(&request->payloads, IKE_PAYLOAD_SA), dh, writer);
     style_message(&responder->gateway, writer);
     r = writer_finish(writer, &response);
     if (r < 0)
@@ -230,6 +252,7 @@ static void add_url(IkeChain *chain)
 static void identity_write(const Responder *responder, const IkeId *id, Bytes auth, IkeChain *chain)
 {
     const ResponderOptions *options = responder->options;
+    const bool psk = responder->gateway.style.psk;
 
     if (options->crowd) {
         crowd_write(chain);
@@ -238,7 +261,7 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
     const size_t start = chain->writer->size;
     ike_chain_add_id(chain, IKE_PAYLOAD_IDR, id);
     reserved_fill(responder, chain->writer->data + start + PAYLOAD_HEADER_SIZE);
-    for (size_t i = 0; i < options->n_certificates; i++) {
+    for (size_t i = 0; i < options->n_certificates && !psk; i++) {
         if (i + options->n_urls >= options->n_certificates) {
             add_url(chain);
             continue;
@@ -248,7 +271,7 @@ static void identity_write(const Responder *responder, const IkeId *id, Bytes au
     }
     for (size_t i = 0; i < options->n_ocsp; i++)
         ike_chain_add_cert(chain, IKE_PAYLOAD_CERT, IKE_CERT_OCSP_CONTENT, options->ocsp[i]);
-    ike_chain_add_auth(chain, IKE_AUTH_DIGITAL_SIGNATURE, auth);
+    ike_chain_add_auth(chain, psk ? IKE_AUTH_SHARED_KEY_MIC : IKE_AUTH_DIGITAL_SIGNATURE, auth);
 }
 
 /* To the address that it assigns, and to what it has been told. */
@@ -278,7 +301,7 @@ static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkeP
     IkeCp cp = {.cfg_type = IKE_CFG_REPLY,
                 .n_attributes = 1,
                 .attributes = {{IKE_CFG_INTERNAL_IP4_ADDRESS, address}}};
-    const IkeSaPayload sa = {
+    IkeSaPayload sa = {
         .n_proposals = 1,
         .proposals = {{
             .number = 1,
@@ -304,6 +327,7 @@ static int child_write(Responder *responder, const GatewaySa *ike_sa, const IkeP
         ike_chain_add_notify(chain, options->notifies[i].type, options->notifies[i].data);
     if (options->childless)
         return 0;
+    choose(offered, &gateway->style, &sa.proposals[0]);
     ike_chain_add_sa(chain, &sa);
     if (responder->options->crowd) {
         crowded_child_write(options->address, chain);

@@ -29,6 +29,7 @@
  *   critical SA                 one with a critical payload that nobody knows
  *   ask SA EXCHANGE [PAYLOAD]... a request of that exchange type with those payloads
  *   ping SPI COUNT
+ *   keepalive SA                one octet for a NAT (RFC 3948 2.3)
  *   assign IPV4                 the inner address of who authenticates from now on (main.c)
  *   show                        says "left", the numbers and SPIs of IKE SAs, and the SPIs of Child
  *                               SAs */
@@ -270,6 +271,10 @@ static bool run_with_sa(Gateway *gateway, char *const *words, size_t n)
         inform(gateway, sa, words + 2, n - 2);
     } else if (strcmp(words[0], "forget-ike") == 0) {
         gateway_drop_sa(sa);
+    } else if (strcmp(words[0], "keepalive") == 0) {
+        static const uint8_t octet[] = {UINT8_MAX};
+
+        wire_send(&sa->wire, BYTES_OF(octet), false);
     } else if (strcmp(words[0], "send") == 0) {
         send_kept(gateway, sa);
     } else {

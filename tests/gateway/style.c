@@ -1,9 +1,10 @@
 /* How messages of the SeGW are written: ways that RFC 7296 allows, and that few gateways go. A
  * style is made of words:
  *   reversed, critical, unknown, reserved, silent, split, offers, label, none, nogroup, eager,
- *   transforms
+ *   transforms, alone, uneven, nonat, nocertreq, psk, tfc,
+ *   spelt, twice
  *                           as in Style
- *   nonce=SIZE, pieces=NUMBER */
+ *   nonce=SIZE, pieces=NUMBER, padding=SIZE */
 #include "gateway.h"
 
 #include <stdlib.h>
@@ -36,6 +37,10 @@ bool style_read(Style *style, const char *word)
         {"offers", &style->offers},     {"label", &style->label},
         {"none", &style->none},         {"nogroup", &style->nogroup},
         {"eager", &style->eager},       {"transforms", &style->transforms},
+        {"alone", &style->alone},       {"uneven", &style->uneven},
+        {"nonat", &style->nonat},       {"nocertreq", &style->nocertreq},
+        {"psk", &style->psk},           {"tfc", &style->tfc},
+        {"spelt", &style->spelt},       {"twice", &style->twice},
     };
 
     for (size_t i = 0; i < ELEMENTS(flags); i++) {
@@ -50,12 +55,28 @@ bool style_read(Style *style, const char *word)
         style->pieces = strtoul(word + 7, NULL, 10);
         return style->pieces <= GATEWAY_FRAGMENTS_MAX;
     }
+    if (strncmp(word, "padding=", 8) == 0) {
+        style->padding = strtoul(word + 8, NULL, 10);
+        return style->padding <= UINT8_MAX;
+    }
     return false;
 }
 
 uint8_t style_flags(const Style *style)
 {
     return style->reserved ? RESERVED_FLAGS | HIGHER_VERSION : 0;
+}
+
+void style_proposal(const Style *style, IkeProposal *proposal)
+{
+    if (style->spelt) {
+        proposal->transforms[proposal->n_transforms++] =
+            (IkeTransform){.type = IKE_TRANSFORM_INTEG, .id = IKE_INTEG_NONE};
+    }
+    const IkeProposal before = *proposal;
+
+    for (size_t i = 0; style->reversed && i < before.n_transforms; i++)
+        proposal->transforms[i] = before.transforms[before.n_transforms - 1 - i];
 }
 
 size_t style_nonce_size(const Style *style)
@@ -131,12 +152,21 @@ static void add_unknown(IkeChain *chain)
                                 .spi = 0x12345678,
                                 .type = UNKNOWN_NOTIFY,
                                 .data = BYTES_OF(octets)};
+    const IkeNotify of_ike = {.protocol = IKE_PROTOCOL_IKE,
+                              .spi_size = 8,
+                              .spi = 0x1234567812345678,
+                              .type = UNKNOWN_NOTIFY};
+    const IkeNotify of_nothing = {.protocol = IKE_PROTOCOL_AH, .type = UNKNOWN_NOTIFY};
+    const IkeNotify *const notifies[] = {&of_child, &of_ike, &of_nothing};
 
     ike_chain_add(chain, UNKNOWN_PAYLOAD, BYTES_OF(octets));
+    ike_chain_add(chain, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(octets));
     ike_chain_add_notify(chain, UNKNOWN_NOTIFY, (Bytes){0});
-    ike_chain_open(chain, IKE_PAYLOAD_NOTIFY, false);
-    ike_notify_encode(chain->writer, &of_child);
-    ike_chain_close(chain);
+    for (size_t i = 0; i < ELEMENTS(notifies); i++) {
+        ike_chain_open(chain, IKE_PAYLOAD_NOTIFY, false);
+        ike_notify_encode(chain->writer, notifies[i]);
+        ike_chain_close(chain);
+    }
 }
 
 static void add(const Style *style, const IkePayload *payload, IkeChain *chain)

@@ -1,15 +1,19 @@
 """What gateways of other makers send that strongSwan does not: a SeGW by hand (tests/gateway) sends it."""
 
+import re
+
 from lab.network import HENB
-from lab.process import run
+from lab.process import run, wait_until
 from lab.scripted import CREATE, INFORMATIONAL, NO_ADDITIONAL_SAS, ScriptedTest
+from lab.traffic import INTERFACE
 
 CERTREQ, NOTIFY, DELETE, VENDOR_ID, CONFIGURATION = 38, 41, 42, 43, 47  # payloads
 UNKNOWN_PAYLOAD, UNKNOWN_EXCHANGE, INTERMEDIATE_EXCHANGE = 201, 240, 43
-INVALID_SYNTAX = 7
+INVALID_SYNTAX, TS_UNACCEPTABLE = 7, 38
 CFG_REQUEST, CFG_SET = "01000000", "03000000"
 ID_IPV4_ADDR, ID_RFC822_ADDR, ID_IPV6_ADDR, ID_DER_ASN1_DN, ID_KEY_ID = 1, 3, 5, 9, 11
 CHILDLESS, FRAGMENTATION, SET_WINDOW = 16418, 16430, 16385
+NAT_DETECTION_SOURCE_IP, NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED, INTERNAL_IP6_ADDRESS = 16388, 9000, 8
 INTERNAL_IP4_NETMASK, INTERNAL_ADDRESS_EXPIRY, INTERNAL_IP4_DHCP, INTERNAL_IP4_SUBNET = 2, 5, 6, 13
 APPLICATION_VERSION, INTERNAL_IP6_LINK, INTERNAL_IP6_PREFIX, P_CSCF_IP4, P_CSCF_IP6, INTERNAL_DNS_DOMAIN = 7, 17, 18, 20, 21, 25
 
@@ -74,8 +78,58 @@ class PortTest(ScriptedTest):
         self.assert_one_left(2, new)
 
 
+    def test_a_keepalive_of_the_segws_is_passed_over(self):
+        """RFC 3948 2.3"""
+        self.tunnel()
+        self.segw.tell("keepalive", 1)
+        self.segw_asks("inform", 1)
+        self.ping(self.old_spi())
+
+
 class InitTest(ScriptedTest):
     """IKE_SA_INIT (RFC 7296 1.2)"""
+
+    def test_the_choice_among_our_proposals_has_its_number_and_its_transforms_any_order(self):
+        self.tunnel(segw={"style": ["reversed"]},
+                    ike={"proposals": "aes256gcm16-prfsha384-ecp256, aes128gcm16-prfsha256-ecp256"},
+                    child={"proposals": "aes256gcm16, aes128gcm16"}, tred={"stronger-child": "yes"})
+        self.ping(self.old_spi())
+        self.operator.call("RekeyIkeSa")
+        self.assert_one_left(2, self.old_spi())
+        self.operator.call("RekeyChildSas")
+        self.assert_one_left(2, self.segw.expect(r"child (\w+) ")[1])
+
+    def test_an_answer_may_have_many_authorities_long_vendor_ids_and_several_nat_hashes(self):
+        hashes = [notify(NAT_DETECTION_SOURCE_IP, f"{number:040x}") for number in range(1, 5)]
+        self.tunnel(segw={"init": [f"{CERTREQ}=04{'5a' * 2000}", f"{VENDOR_ID}={'ab' * 512}", f"{VENDOR_ID}=00000000", *hashes]})
+        self.ping(self.old_spi())
+
+    def test_an_answer_may_have_no_certificate_request(self):
+        self.tunnel(segw={"style": ["nocertreq"]})
+        self.ping(self.old_spi())
+
+    def test_a_segw_without_nat_detection_is_told_from_a_silent_one(self):
+        """RFC 7296 2.23: it does not know ESP in UDP, which is all that a plane in user space can do."""
+        self.assert_no_answer("can't do ESP in UDP", segw={"style": ["nonat"]})
+
+    def test_cookies_may_have_1_to_64_octets(self):
+        self.tunnel(segw={"detours": ["cookie=1", "cookie=64"]})
+        self.assertEqual([len(cookie) // 2 for cookie in re.findall(r"(?m)^init .*notify=16390 data=(\w+)", self.segw.output())],
+                         [1, 64])
+
+    def assert_no_answer(self, *says, segw):
+        self.parts(segw=segw, ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
+                   connection={"retransmit-timeout": "200", "retransmit-tries": "3"})
+        self.client.wait_for(r"no answer to IKE_SA_INIT")
+        for each in says:
+            self.assertIn(each, self.client.get("LastError"))
+        self.assertNotIn("UDP port 500 passes", self.client.get("LastError"))
+
+    def test_a_group_that_we_do_not_offer_is_named(self):
+        self.assert_no_answer("INVALID_KE_PAYLOAD", "group 14 (MODP_2048)", "in common", segw={"detours": ["group=14"] * 9})
+
+    def test_a_critical_payload_that_nobody_knows_is_named(self):
+        self.assert_no_answer("critical", "payload type 201", segw={"detours": ["critical"] * 9})
 
     def test_an_answer_may_say_what_else_the_segw_can_do_and_who_made_it(self):
         self.tunnel(segw={"init": [f"{VENDOR_ID}={'ab' * 16}", notify(CHILDLESS), notify(FRAGMENTATION),
@@ -86,6 +140,15 @@ class InitTest(ScriptedTest):
 
 class RequestTest(ScriptedTest):
     """Requests of an established SeGW's, and what answers of its have, too."""
+
+    def test_a_second_request_before_the_first_is_answered_is_answered_when_it_comes_again(self):
+        """RFC 7296 2.3: as one with a larger window may, which we have not said."""
+        self.tunnel()
+        self.segw.tell("inform 1\ninform", 1)
+        self.segw.expect(r"response 1 0 ")
+        self.segw.tell("send", 1)
+        self.segw.expect(r"response 1 1 ")
+        self.assert_one_left(1, self.old_spi())
 
     def test_a_configuration_that_is_asked_for_or_set_is_answered_with_none(self):
         """RFC 7296 2.20, 3.15.1"""
@@ -128,6 +191,21 @@ class RequestTest(ScriptedTest):
         self.assert_one_left(1, self.old_spi())
 
 
+class AuthTest(ScriptedTest):
+    """RFC 7296 2.15, 2.16"""
+
+    def test_a_segw_that_authenticates_by_a_shared_key_is_refused_by_that_name(self):
+        self.parts(segw={"style": ["psk"]})
+        self.client.wait_for(r"did not verify")
+        self.assertIn("Shared Key", self.client.get("LastError"))
+
+    def test_an_error_that_3gpp_has_named_is_said_by_its_name(self):
+        """TS 24.302 8.1.2"""
+        self.parts(segw={"notifies": {NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED: b""}})
+        self.client.wait_for(r"refused IKE_AUTH")
+        self.assertIn("NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED (9000)", self.client.get("LastError"))
+
+
 class GrantTest(ScriptedTest):
     """The CFG_REPLY of IKE_AUTH (RFC 7296 3.15; 7651; 8598)"""
 
@@ -140,6 +218,13 @@ class GrantTest(ScriptedTest):
             16384: b"", 16386: bytes(4)}})
         self.ping(self.old_spi())
         self.assertEqual(self.client.get("Addresses"), ["10.210.0.1/32"])
+
+
+    def test_an_ipv6_address_may_have_a_prefix_of_64_bits(self):
+        self.tunnel(segw={"attributes": {INTERNAL_IP6_ADDRESS: bytes.fromhex("fd00021000000000000000000000000140")}},
+                    child={"request-address": "both"})
+        self.ping(self.old_spi())
+        self.assertEqual(self.client.get("Addresses"), ["10.210.0.1/32", "fd00:210::1/64"])
 
 
 class AddressTest(ScriptedTest):
@@ -178,8 +263,44 @@ class GroupTest(ScriptedTest):
         self.assert_one_left(1, new)
 
 
+class SelectorTest(ScriptedTest):
+    """RFC 7296 2.9, 2.9.2"""
+
+    def test_a_segw_may_rekey_with_wider_selectors_than_it_granted_and_has_those_that_it_granted(self):
+        self.tunnel(segw={"remote": ["10.200.0.1-10.200.0.6"]})
+        self.segw.tell("remote", "0.0.0.0-255.255.255.255")
+        self.segw_asks("rekey-child", 1, self.old_spi())
+        new = self.segw.expect(r"child (\w+) ")[1]
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, new)
+        self.assertEqual(run(["ip", "route", "get", "10.200.0.7"], namespace=HENB, check=False).stdout.count(INTERFACE), 0)
+
+    def test_a_segw_can_not_take_traffic_away_by_rekeying(self):
+        self.tunnel(segw={"remote": ["10.200.0.1-10.200.0.6"]})
+        self.segw.tell("remote", "10.200.0.1-10.200.0.5")
+        self.assertEqual(self.refused(self.segw_asks("rekey-child", 1, self.old_spi())), TS_UNACCEPTABLE)
+        self.assert_one_left(1, self.old_spi())
+
+
 class DeleteTest(ScriptedTest):
     """RFC 7296 1.4.1"""
+
+    def test_a_delete_of_no_spi_or_of_ah_is_answered_with_nothing(self):
+        self.tunnel()
+        for delete in "03040000", f"02040001{self.old_spi()}":
+            self.assertNotIn("delete", self.segw_asks("ask", 1, INFORMATIONAL, f"{DELETE}={delete}"))
+        self.assert_one_left(1, self.old_spi())
+
+    def test_one_request_may_delete_the_children_and_the_ike_sa_in_either_order(self):
+        for ike_first in (True, False):
+            self.tunnel()
+            deletes = [f"{DELETE}=01000000", f"{DELETE}=03040001{self.old_spi()}"]
+            self.segw_asks("ask", 1, INFORMATIONAL, *(deletes if ike_first else reversed(deletes)))
+            self.client.wait_for_state("idle", seconds=30.0)
+            wait_until(lambda: self.tred.exchanges() == [], "tred without an IKE SA", 30.0)
+            self.assertIn("Delete of the IKE SA", self.client.get("LastError"))
+            for part in (self.client, self.tred, self.world.tpm, self.segw):
+                part.stop()
 
     def test_a_segw_that_does_not_answer_a_delete_is_taken_for_gone(self):
         self.tunnel(connection={"liveness": "6", "reconnect": "yes"})

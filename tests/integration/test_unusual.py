@@ -73,6 +73,20 @@ class LifeTest(ScriptedTest):
     def test_fragments_may_come_in_any_order_and_twice(self):
         self.live("pieces=5")
 
+    def test_fragments_may_differ_in_size_and_have_no_octets(self):
+        self.live("pieces=6", "uneven")
+
+    def test_a_message_may_be_a_single_fragment(self):
+        self.live("alone")
+
+    def test_a_sealed_message_may_have_as_much_padding_as_there_can_be(self):
+        """RFC 7296 3.14"""
+        self.live("padding=255", "pieces=3")
+
+    def test_packets_may_have_tfc_padding_and_dummies_among_them(self):
+        """RFC 4303 2.6, 2.7"""
+        self.live("tfc")
+
     def test_a_request_in_fragments_that_comes_again_is_answered_as_before(self):
         self.tunnel(segw={"style": ["pieces=4"]})
         self.assert_answered_as_before()
@@ -120,6 +134,13 @@ class LifeTest(ScriptedTest):
         new = self.segw.expect(r"child (\w+) ")[1]
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
         self.assert_one_left(2, new)
+
+    def test_answers_may_come_twice(self):
+        self.live("twice")
+
+    def test_proposals_may_say_that_an_aead_has_no_integrity_algorithm(self):
+        """RFC 7296 3.3.2, 3.3.3"""
+        self.live("spelt")
 
     def test_answers_to_deletes_may_be_empty(self):
         self.live("silent")
