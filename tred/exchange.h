@@ -290,8 +290,9 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
  * ask. *ret borrows from the exchange. */
 bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *ret);
 
-/* Takes the answer to that: whether it ends the exchange, and why. If not, and the peer was taken,
- * its chain expires when the answer says. */
+/* Takes the answer to that: whether it ends the exchange, and why. A refusal for want of a word
+ * about revocation does not, of the path that the peer was taken by. If the peer is taken, its SAs
+ * rest on the answer's path, and its chain expires when that says. */
 bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret);
 
 /* The peer's authentication method; 0 before VerifyPeer. */

@@ -373,6 +373,7 @@ int exchange_verify_end(Exchange *exchange, const Verdict *verdict, Reason *reas
         return r;
     exchange->peer_expires = verdict->expires;
     exchange->peer_vouched = verdict->vouched;
+    exchange->peer_path = verdict->path;
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
                    verdict->identity);
     return 0;

@@ -136,6 +136,7 @@ bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *
     if (exchange->state != EXCHANGE_VERIFIED || !evidence)
         return false;
     verify_request_init(exchange, now, ret);
+    ret->path = exchange->peer_path;
     /* It was read once. */
     return ike_payloads_decode(evidence->response.first, kept_payloads(&evidence->response),
                                &payloads, NULL) == 0 &&
@@ -143,7 +144,8 @@ bool exchange_verify_again(const Exchange *exchange, time_t now, VerifyRequest *
 }
 
 /* Its OCSP responses have grown old since, and a SeGW whose word for itself has is none that was
- * revoked: its next IKE_AUTH has other ones. */
+ * revoked: its next IKE_AUTH has other ones. That is so of the path that it was taken by: another
+ * one bears the SA if it is fit, and not for want of a word against it. */
 bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *ret)
 {
     Reason sentence;
@@ -152,9 +154,13 @@ bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *r
         reason_set(ret, 0, "The verifier's verdict is about nobody. See tred's log");
         return true;
     }
-    if (verdict->taken)
+    if (verdict->taken) {
         exchange->peer_expires = verdict->expires;
-    if (verdict->taken || verdict->refusal.error == PEER_E_REVOCATION_UNKNOWN)
+        exchange->peer_path = verdict->path;
+        return false;
+    }
+    if (verdict->refusal.error == PEER_E_REVOCATION_UNKNOWN &&
+        verify_path_equal(&verdict->path, &exchange->peer_path))
         return false;
     peer_check_sentence(&verdict->refusal, &sentence);
     reason_set(ret, 0, "The SeGW would not be taken any more. %s", sentence.text);

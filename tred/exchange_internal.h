@@ -132,8 +132,9 @@ struct Exchange {
     /* and what it turned out to be. */
     char peer_identity[FQDN_SIZE_MAX];
     time_t peer_expires, peer_vouched;
-    Evidence *evidence; /* by which it was judged; NULL before */
-    bool mobike;        /* the IKE_AUTH response had MOBIKE_SUPPORTED (RFC 4555 3.3) */
+    VerifyPath peer_path; /* that its SAs rest on */
+    Evidence *evidence;   /* by which it was judged; NULL before */
+    bool mobike;          /* the IKE_AUTH response had MOBIKE_SUPPORTED (RFC 4555 3.3) */
 
     /* From OpenTransport. */
     Transport *transport; /* NULL: there is none; the data plane knows it by its place */

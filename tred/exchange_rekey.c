@@ -180,6 +180,7 @@ static void peer_copy(const Exchange *from, Exchange *exchange)
     exchange->peer_auth_method = from->peer_auth_method;
     exchange->peer_expires = from->peer_expires;
     exchange->peer_vouched = from->peer_vouched;
+    exchange->peer_path = from->peer_path;
     exchange->mobike = from->mobike;
     exchange->evidence = evidence_ref(from->evidence);
 }

@@ -81,6 +81,23 @@ void frame_write_time(Writer *writer, time_t time)
     writer_u64(writer, time > 0 ? (uint64_t)time : 0);
 }
 
+int frame_read_path(Reader *reader, VerifyPath *ret)
+{
+    Bytes digest;
+
+    if (reader_take(reader, VERIFY_PATH_SIZE, &digest) < 0)
+        return -EBADMSG;
+    memcpy(ret->digest, digest.data, VERIFY_PATH_SIZE);
+    return 0;
+}
+
+bool verify_path_equal(const VerifyPath *a, const VerifyPath *b)
+{
+    static const VerifyPath none;
+
+    return memcmp(a, b, sizeof(*a)) == 0 && memcmp(a, &none, sizeof(*a)) != 0;
+}
+
 int frame_read_enum(Reader *reader, unsigned end, unsigned *ret)
 {
     uint8_t value;
@@ -109,6 +126,7 @@ static void peer_encode(Writer *writer, const VerifyRequest *request)
     writer_u8(writer, (uint8_t)request->anchors.count);
     for (size_t i = 0; i < request->anchors.count; i++)
         writer_bytes(writer, BYTES_OF(request->anchors.fingerprints[i]));
+    writer_bytes(writer, BYTES_OF(request->path.digest));
     writer_u8(writer, request->idr_type);
     frame_write_bytes(writer, request->idr);
     frame_write_list(writer, request->certificates, request->n_certificates);
@@ -225,7 +243,8 @@ static int verdict_decode(Reader *reader, Verdict *ret)
 {
     unsigned taken;
 
-    if (frame_read_enum(reader, FRAME_TAKEN + 1, &taken) < 0)
+    if (frame_read_enum(reader, FRAME_TAKEN + 1, &taken) < 0 ||
+        frame_read_path(reader, &ret->path) < 0)
         return -EBADMSG;
     ret->taken = taken == FRAME_TAKEN;
     return ret->taken ? taken_decode(reader, ret) : refusal_decode(reader, &ret->refusal);

@@ -76,9 +76,21 @@ typedef struct PeerCheck {
  * by which clause, and what to do. */
 void peer_check_sentence(const PeerCheck *check, Reason *ret);
 
+enum { VERIFY_PATH_SIZE = 32 };
+
+/* A path, the SeGW's certificate to an anchor, by SHA-256 over its certificates' fingerprints; all
+ * zero: none. */
+typedef struct VerifyPath {
+    uint8_t digest[VERIFY_PATH_SIZE];
+} VerifyPath;
+
+/* Whether both name one path; none is the same as no other. */
+bool verify_path_equal(const VerifyPath *a, const VerifyPath *b);
+
 /* Yes or no, and what tred needs of the peer. */
 typedef struct Verdict {
     bool taken;
+    VerifyPath path;   /* that it is about; none where none leads to an anchor */
     PeerCheck refusal; /* the first check that failed, unless the peer is taken */
 
     /* Of a peer that is taken. */
@@ -136,6 +148,7 @@ typedef struct VerifyRequest {
     RevocationMode revocation;
     char segw_name[FQDN_SIZE_MAX];
     VerifyAnchors anchors;
+    VerifyPath path; /* that the peer was taken by before; none: it is judged for the first time */
     uint8_t idr_type;
     Bytes idr;
     size_t n_certificates, n_ocsp;

@@ -20,5 +20,6 @@ int frame_read_list(Reader *reader, size_t count_max, Bytes *list, size_t *ret_c
 /* Seconds since 1970; none before, which time_t could not tell from a failure. */
 int frame_read_time(Reader *reader, time_t *ret);
 void frame_write_time(Writer *writer, time_t time);
+int frame_read_path(Reader *reader, VerifyPath *ret);
 int frame_read_enum(Reader *reader, unsigned end, unsigned *ret);
 int frame_read_type(Reader *reader, FrameType *ret);

@@ -33,6 +33,8 @@ static int peer_decode(Reader *reader, VerifyRequest *ret)
     if (r == 0)
         r = peer_anchors_decode(reader, &ret->anchors);
     if (r == 0)
+        r = frame_read_path(reader, &ret->path);
+    if (r == 0)
         r = reader_u8(reader, &ret->idr_type);
     if (r == 0)
         r = frame_read_bytes(reader, FRAME_IDR_SIZE_MAX, &ret->idr);
@@ -93,6 +95,7 @@ static void verdict_encode(Writer *writer, const Verdict *verdict)
     const PeerCheck *refusal = &verdict->refusal;
 
     writer_u8(writer, verdict->taken ? FRAME_TAKEN : 0);
+    writer_bytes(writer, BYTES_OF(verdict->path.digest));
     if (verdict->taken) {
         frame_write_bytes(writer, (Bytes){verdict->public_key, verdict->public_key_size});
         frame_write_text(writer, verdict->identity);

@@ -205,7 +205,7 @@ static int checks_run(PeerCase *peer, size_t first, PeerReport *report)
                 report->refusal = check;
         }
     }
-    return 0;
+    return peer_path_name(peer->chain, &report->path);
 }
 
 /* The first check that depends on which path is followed. */
@@ -251,12 +251,16 @@ static bool lacks_a_word(const PeerCheck *refusal)
     return refusal->error == PEER_E_REVOCATION_UNKNOWN;
 }
 
-/* What is said of a peer that is refused on every path is said of the first that lacks no more than
- * somebody's word: who was taken by that before such a word grew old is not lost for what is wrong
- * with another path (exchange_verdict_ends()). Else of the first that leads to an anchor. */
-static bool is_to_be_told(const PeerReport *other, const PeerReport *report)
+/* What is said of a peer that is refused on every path is said of the one that it was taken by
+ * before: whether it stays depends on that alone (exchange_verdict_ends()). Else of the first that
+ * lacks no more than somebody's word, or of the first that leads to an anchor. */
+static bool is_to_be_told(const PeerCase *peer, const PeerReport *other, const PeerReport *report)
 {
-    return !other->refusal || report->refusal == &report->checks[path_begin()] ||
+    if (!other->refusal || verify_path_equal(&peer->evidence->path, &other->path))
+        return true;
+    if (verify_path_equal(&peer->evidence->path, &report->path))
+        return false;
+    return report->refusal == &report->checks[path_begin()] ||
            (lacks_a_word(other->refusal) && !lacks_a_word(report->refusal));
 }
 
@@ -290,7 +294,7 @@ static int others_judge(PeerCase *peer, PeerReport *report)
             break;
         if (other.refusal && other.refusal->error == PEER_E_REVOKED)
             revoked = *other.refusal;
-        if (is_to_be_told(&other, report))
+        if (is_to_be_told(peer, &other, report))
             report_replace(report, &other);
         if (!report->refusal)
             break;
@@ -357,7 +361,7 @@ int peer_verdict(const PeerReport *report, const PeerPolicy *policy, Verdict *re
 {
     unsigned char *end = ret->public_key;
 
-    *ret = (Verdict){.taken = !report->refusal};
+    *ret = (Verdict){.taken = !report->refusal, .path = report->path};
     if (report->refusal) {
         ret->refusal = *report->refusal;
         return 0;

@@ -34,6 +34,7 @@ typedef struct PeerEvidence {
     uint8_t idr_type;
     Bytes idr;
     time_t now;
+    VerifyPath path; /* that it was taken by before, or none */
 } PeerEvidence;
 
 /* The whole judgement. */
@@ -41,6 +42,7 @@ typedef struct PeerReport {
     size_t n_checks;
     PeerCheck checks[PEER_CHECKS_MAX]; /* in the order in which they were made */
     const PeerCheck *refusal;          /* the first that failed; NULL: the peer is taken */
+    VerifyPath path;                   /* Verdict's */
     EVP_PKEY *key;                     /* of a peer that is taken, and its certificate: */
     X509 *certificate;                 /* the report's */
     time_t expires;                    /* when the first certificate of its chain does */

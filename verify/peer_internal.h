@@ -110,6 +110,8 @@ typedef struct PeerPaths {
  * peer_paths_deinit() either way. What is beyond the limits is not found. */
 int peer_paths_find(const PeerCase *peer, PeerPaths *ret);
 void peer_paths_deinit(PeerPaths *paths);
+/* What a path is called; NULL: none. 0 or -EIO. */
+int peer_path_name(const STACK_OF(X509) *path, VerifyPath *ret);
 
 /* peer_rules.c: does each certificate of the path fit the profile? */
 int peer_check_signature_hash(PeerCase *peer, PeerCheck *check);

@@ -123,6 +123,32 @@ int peer_paths_find(const PeerCase *peer, PeerPaths *ret)
     return r;
 }
 
+static int path_digest(const STACK_OF(X509) *path, EVP_MD_CTX *ctx, VerifyPath *ret)
+{
+    uint8_t fingerprint[VERIFY_FINGERPRINT_SIZE];
+
+    if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
+        return -EIO;
+    for (int i = 0; i < sk_X509_num(path); i++) {
+        if (X509_digest(sk_X509_value(path, i), EVP_sha256(), fingerprint, NULL) != 1 ||
+            EVP_DigestUpdate(ctx, fingerprint, sizeof(fingerprint)) != 1)
+            return -EIO;
+    }
+    return EVP_DigestFinal_ex(ctx, ret->digest, NULL) == 1 ? 0 : -EIO;
+}
+
+int peer_path_name(const STACK_OF(X509) *path, VerifyPath *ret)
+{
+    *ret = (VerifyPath){0};
+    if (!path)
+        return 0;
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    const int r = path_digest(path, ctx, ret);
+
+    EVP_MD_CTX_free(ctx);
+    return r;
+}
+
 void peer_paths_deinit(PeerPaths *paths)
 {
     for (size_t i = 0; i < paths->count; i++)

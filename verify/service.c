@@ -240,6 +240,7 @@ static int peer_verify(Service *service, const VerifyRequest *request, Verdict *
         .idr_type = request->idr_type,
         .idr = request->idr,
         .now = request->now,
+        .path = request->path,
     };
     PeerReport report;
 

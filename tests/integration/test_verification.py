@@ -5,19 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from lab.bus import BusError, Recording
+from lab.bus import BusError, Connection, Recording
 from lab.case import LabTest
 from lab.handclient import HandClient
 from lab.pki import HENB_NAME, SEGW_NAME, Credential, Flaws, issue, issue_segw
 from lab.process import scratch, wait_until
+from lab.programs import MANAGER, TRED, TRED_PATH
 from lab.responder import Responder
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "matrix"))
 import matrix  # noqa: E402  (the folder is none of ours)
-from authority import answer, crl  # noqa: E402
+from authority import MINUTE, answer, crl  # noqa: E402
 
 REVOKED = ocsp.OCSPCertStatus.REVOKED
 X509_SIGNATURE, OCSP_CONTENT = 4, 14  # encodings of CERT and CERTREQ
@@ -145,7 +147,8 @@ class ResponderTest(LabTest):
     def answer_with(self, shown, *responses, **options):
         """A responder with the key of the matrix' sound SeGW, and the client."""
         responder = self.starting(Responder(credential_of(shown), ocsp=responses, **options))
-        self.start_tred(segw=trust_of(shown))
+        self.trust = trust_of(shown)
+        self.tred = self.start_tred(segw=self.trust)
         client = self.start_client(
             ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
             child={"proposals": "aes128gcm16", "request-address": "ipv4"})
@@ -210,6 +213,22 @@ class ResponderTest(LabTest):
 
     def test_an_ocsp_response_in_ike_that_revokes_is_heeded(self):
         self.assert_refused("PeerRevoked", answer(matrix.WORLD.segw, status=REVOKED))
+
+    def test_an_sa_goes_whose_path_was_revoked_though_another_lacks_no_more_than_a_word(self):
+        """It was taken by the CA's certificate of one root, and the other root says nothing."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        root, other = matrix.WORLD.root, matrix.WORLD.stranger
+        by_root, by_other = (matrix.ca("Shared", issuer, key=key) for issuer in (root, other))
+        _, client = self.answer_with(matrix.Shown(
+            matrix.segw(by_root), by_root, by_other, anchors=[root, other],
+            profile="[path]\ncross-certificates = yes\n", revocation="require",
+            crls=[crl(root), crl(by_root)]))
+        client.wait_for_state("established")
+        (self.trust["crl-directory"] / "0.pem").write_bytes(crl(root, by_root.serial, this=-MINUTE))
+        connection = Connection("root")
+        self.addCleanup(connection.close)
+        connection.call(TRED, TRED_PATH, MANAGER, "Reload")
+        self.tred.wait_for("is closed: The SeGW would not be taken any more. .*CN=Shared.*revoked on ", 30.0)
 
     def test_no_ocsp_response_in_ike_is_refused_where_one_is_required(self):
         self.assert_refused("PeerRevocationUnknown")

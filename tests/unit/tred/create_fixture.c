@@ -57,6 +57,7 @@ static Exchange *end_new(Ends *ends, bool initiator)
     (void)snprintf(exchange->peer_identity, sizeof(exchange->peer_identity), "%s",
                    initiator ? "segw.example.org" : "henb.example.org");
     exchange->peer_expires = 12345;
+    exchange->peer_path = (VerifyPath){.digest = {67}};
     exchange_enlist(exchange, &ends->context, &ends->with, EXCHANGE_VERIFIED);
     return exchange;
 }

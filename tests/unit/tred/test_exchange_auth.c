@@ -180,7 +180,7 @@ static void a_peer_that_was_taken_can_be_judged_again(void **state)
 static void a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not(void **state)
 {
     Exchange *exchange = ((Play *)*state)->exchange;
-    Verdict verdict = {.taken = true, .identity = SEGW_FQDN};
+    Verdict verdict = {.taken = true, .identity = SEGW_FQDN, .path = {.digest = {1}}};
 
     for (int error = PEER_E_NOT_TRUSTED; error <= PEER_E_REVOCATION_UNKNOWN; error++) {
         Reason reason = {0};
@@ -195,16 +195,44 @@ static void a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not(void *
     }
 }
 
+/* By which the SeGW was taken, at first or the last time that it was judged. */
+static void evidence_that_has_grown_old_ends_no_sa_that_rests_on_its_path(void **state)
+{
+    Play *play = *state;
+    const VerifyPath none = {0};
+    VerifyRequest again;
+    Reason reason = {0};
+
+    play_verify(play);
+    VerifyPath path = play->exchange->peer_path;
+    assert_true(exchange_verify_again(play->exchange, 7, &again));
+    assert_true(verify_path_equal(&again.path, &path));
+    for (int bit = 0; bit < 2; bit++) {
+        Verdict old = {.path = path, .refusal = {.error = PEER_E_REVOCATION_UNKNOWN}};
+        const Verdict taken = {.taken = true, .identity = SEGW_FQDN, .path = path};
+
+        assert_false(exchange_verdict_ends(play->exchange, &taken, &reason));
+        assert_false(exchange_verdict_ends(play->exchange, &old, &reason));
+        path.digest[VERIFY_PATH_SIZE - 1] ^= 1;
+        old.path = path;
+        assert_true(exchange_verdict_ends(play->exchange, &old, &reason));
+        old.path = none;
+        assert_true(exchange_verdict_ends(play->exchange, &old, &reason));
+    }
+}
+
 static void a_peer_that_is_taken_again_has_the_end_that_its_chain_has_now(void **state)
 {
     Exchange *exchange = ((Play *)*state)->exchange;
-    Verdict verdict = {.taken = true, .identity = SEGW_FQDN, .expires = 77};
+    Verdict verdict = {
+        .taken = true, .identity = SEGW_FQDN, .expires = 77, .path = {.digest = {1}}};
     Reason reason = {0};
 
     play_verify(*state);
     assert_false(exchange_verdict_ends(exchange, &verdict, &reason));
     assert_int_equal(exchange_peer_expires(exchange), 77);
-    verdict = (Verdict){.expires = 88, .refusal = {.error = PEER_E_REVOCATION_UNKNOWN}};
+    verdict = (Verdict){
+        .expires = 88, .path = verdict.path, .refusal = {.error = PEER_E_REVOCATION_UNKNOWN}};
     assert_false(exchange_verdict_ends(exchange, &verdict, &reason));
     assert_int_equal(exchange_peer_expires(exchange), 77);
     verdict = (Verdict){.taken = true, .identity = "other.example.org", .expires = 99};
@@ -606,6 +634,7 @@ int main(void)
         SIGNED(the_true_segw_is_verified),
         SIGNED(a_peer_that_was_taken_can_be_judged_again),
         SIGNED(a_refusal_ends_an_sa_and_evidence_that_has_grown_old_does_not),
+        SIGNED(evidence_that_has_grown_old_ends_no_sa_that_rests_on_its_path),
         SIGNED(a_peer_that_is_taken_again_has_the_end_that_its_chain_has_now),
         SIGNED(the_init_messages_are_let_go_once_the_peer_is_judged),
         SIGNED(an_auth_with_any_bit_changed_is_refused),

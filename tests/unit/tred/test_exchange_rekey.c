@@ -121,6 +121,7 @@ static void the_new_ike_sa_is_verified_with_the_peer_of_before(void **state)
     assert_int_equal(exchange_state(made.henb), EXCHANGE_VERIFIED);
     assert_string_equal(exchange_peer_identity(made.henb), "segw.example.org");
     assert_int_equal(exchange_peer_expires(made.henb), 12345);
+    assert_true(verify_path_equal(&made.henb->peer_path, &ends.henb->peer_path));
     assert_string_equal(exchange_suite_name(made.henb), "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256");
     assert_int_equal(exchange_state(ends.henb), EXCHANGE_VERIFIED);
     replace(&made);

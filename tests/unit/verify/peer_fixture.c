@@ -12,6 +12,7 @@
 
 Pki root, other_root, intermediate;
 AnchorStore anchors = {.n_references = 1};
+VerifyPath judged_path;
 
 int pki_init(void **state)
 {
@@ -55,6 +56,7 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
         .has_idr = true,
         .idr_type = presentation->idr_type ? presentation->idr_type : IKE_ID_FQDN,
         .now = presentation->now ? presentation->now : time(NULL),
+        .path = presentation->path,
     };
     PeerReport report;
     int r;
@@ -70,6 +72,7 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
     if (presentation->begin)
         presentation->begin();
     r = peer_judge(&policy, &evidence, &report);
+    judged_path = report.path;
     if (r == 0 && report.refusal) {
         peer_check_sentence(report.refusal, reason);
         r = report.refusal->error;

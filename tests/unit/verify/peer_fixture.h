@@ -23,8 +23,11 @@ typedef struct Presentation {
     Bytes ocsp; /* one response, or none */
     RevocationMode revocation;
     const PeerProfile *profile; /* 3GPP's when NULL */
+    VerifyPath path;            /* that it was taken by before */
     void (*begin)(void);        /* called right before peer_judge(); may be NULL */
 } Presentation;
+
+extern VerifyPath judged_path; /* that the last judgement is about */
 
 /* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason`. */
 int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason);

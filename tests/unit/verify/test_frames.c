@@ -73,6 +73,7 @@ static VerifyRequest peer_request(void)
         .n_ocsp = 1,
         .ocsp = {BYTES_OF(ocsp)},
         .anchors = {.count = 1, .fingerprints = {{1, 2, 3}}},
+        .path = {.digest = {4, [VERIFY_PATH_SIZE - 1] = 5}},
     };
 
     return request;
@@ -94,6 +95,7 @@ static void a_request_about_a_peer_crosses_unchanged(void **state)
     assert_int_equal(decoded.anchors.count, 1);
     assert_memory_equal(decoded.anchors.fingerprints, request.anchors.fingerprints,
                         sizeof(request.anchors.fingerprints));
+    assert_true(verify_path_equal(&decoded.path, &request.path));
     assert_int_equal(decoded.n_certificates, 2);
     assert_true(bytes_equal(decoded.certificates[0], request.certificates[0]));
     assert_int_equal(decoded.certificates[1].size, 0);
@@ -222,6 +224,7 @@ static void a_peer_that_is_taken_crosses_with_key_identity_and_expiry(void **sta
     VerifyAnswer decoded, answer = {
                               .type = FRAME_PEER,
                               .verdict = {.taken = true,
+                                          .path = {.digest = {6, [VERIFY_PATH_SIZE - 1] = 7}},
                                           .public_key = {0x30, 1, 2},
                                           .public_key_size = 3,
                                           .identity = "segw.example",

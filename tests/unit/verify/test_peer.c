@@ -1,4 +1,5 @@
 /* Is a SeGW with a fit certificate taken, and each unfit one refused for the right reason? */
+#include "crypto/openssl.h"
 #include "peer_fixture.h"
 
 #include "base/reason.h"
@@ -577,9 +578,139 @@ static void where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_t
     pki_deinit(&leaf);
 }
 
+/* A SeGW whose CA two roots have certified, and the lists that there are: of the CA, and of each
+ * root that has `until` (in date) or `revokes` set. */
+typedef struct Crossed {
+    Pki ca, cross, leaf;
+    PeerProfile profile;
+    CrlStore crls;
+} Crossed;
+
+typedef struct RootSays {
+    long until; /* its list is in date; 0: there is none */
+    bool revokes;
+} RootSays;
+
+static void crossed_init(Crossed *crossed)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+
+    crossed->ca = pki_intermediate("CA", &root);
+    const PkiSpec same = {.common_name = "CA",
+                          .basic_constraints = "critical,CA:TRUE",
+                          .key_usage = "critical,keyCertSign,cRLSign",
+                          .public_key = crossed->ca.key};
+    crossed->cross = pki_issue(&same, &other_root);
+    crossed->leaf = pki_issue(&spec, &crossed->ca);
+    crossed->profile = peer_profile_3gpp();
+    crossed->profile.cross_certificates = true;
+    assert_true(sk_X509_push(anchors.certificates, other_root.certificate) > 0);
+}
+
+static void crossed_deinit(Crossed *crossed)
+{
+    (void)sk_X509_pop(anchors.certificates);
+    pki_deinit(&crossed->cross);
+    pki_deinit(&crossed->ca);
+    pki_deinit(&crossed->leaf);
+}
+
+static void list_put(CrlStore *crls, const Pki *issuer, const Pki *subject, RootSays says)
+{
+    if (says.until == 0)
+        return;
+    assert_true(
+        sk_X509_CRL_push(crls->crls, pki_crl(issuer, says.revokes ? subject->certificate : NULL,
+                                             -30L * PKI_DAY, says.until)) > 0);
+}
+
+/* In either order the same: 0, or PEER_E_…; judged_path is which path that is about. */
+static int crossed_judge(const Crossed *crossed, VerifyPath path, RootSays first, RootSays second)
+{
+    Presentation shown = {.sent = {&crossed->leaf, &crossed->ca, &crossed->cross},
+                          .count = 3,
+                          .profile = &crossed->profile,
+                          .revocation = REVOCATION_REQUIRE,
+                          .path = path};
+    int results[2];
+    CrlStore crls;
+
+    assert_int_equal(crl_store_init(&crls), 0);
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&crossed->ca, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    list_put(&crls, &root, &crossed->ca, first);
+    list_put(&crls, &other_root, &crossed->cross, second);
+    shown.crls = &crls;
+    for (size_t i = 0; i < ELEMENTS(results); i++) {
+        _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+        const VerifyPath before = judged_path;
+        Reason reason;
+
+        results[i] = judge(&shown, &key, &reason);
+        assert_true(i == 0 || verify_path_equal(&judged_path, &before));
+        shown.sent[1] = &crossed->cross;
+        shown.sent[2] = &crossed->ca;
+    }
+    assert_int_equal(results[0], results[1]);
+    crl_store_deinit(&crls);
+    return results[0];
+}
+
+/* The other path bears it if that is fit; never for want of a word against it. */
+static void what_becomes_of_who_was_taken_by_a_path_is_said_of_that_path(void **state)
+{
+    const RootSays good = {PKI_DAY, false}, revoked = {PKI_DAY, true},
+                   old = {-10L * PKI_DAY, false}, nothing = {0, false};
+    const VerifyPath none = {0};
+    VerifyPath first, second;
+    Crossed crossed;
+
+    (void)state;
+    crossed_init(&crossed);
+    assert_int_equal(crossed_judge(&crossed, none, good, nothing), 0);
+    first = judged_path;
+    assert_int_equal(crossed_judge(&crossed, none, nothing, good), 0);
+    second = judged_path;
+    assert_false(verify_path_equal(&first, &second));
+    const struct {
+        RootSays first, second;
+        int expected;
+        const VerifyPath *path;
+    } cases[] = {
+        {revoked, nothing, PEER_E_REVOKED, &first},
+        {revoked, old, PEER_E_REVOKED, &first},
+        {revoked, revoked, PEER_E_REVOKED, &first},
+        {old, nothing, PEER_E_REVOCATION_UNKNOWN, &first},
+        {nothing, old, PEER_E_REVOCATION_UNKNOWN, &first},
+        {old, revoked, PEER_E_REVOCATION_UNKNOWN, &first},
+        {revoked, good, 0, &second},
+        {old, good, 0, &second},
+        {good, revoked, 0, &first},
+    };
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        assert_int_equal(crossed_judge(&crossed, first, cases[i].first, cases[i].second),
+                         cases[i].expected);
+        assert_true(verify_path_equal(&judged_path, cases[i].path));
+    }
+    /* An anchor that is gone takes the path along. */
+    (void)sk_X509_shift(anchors.certificates);
+    assert_int_equal(crossed_judge(&crossed, first, good, nothing), PEER_E_REVOCATION_UNKNOWN);
+    assert_true(verify_path_equal(&judged_path, &second));
+    (void)sk_X509_shift(anchors.certificates);
+    {
+        const Presentation shown = {.sent = {&crossed.leaf, &crossed.ca}, .count = 2};
+
+        assert_refused(&shown, PEER_E_NOT_TRUSTED, "");
+        assert_false(verify_path_equal(&judged_path, &judged_path)); /* it is none */
+    }
+    assert_true(sk_X509_push(anchors.certificates, root.certificate) > 0);
+    assert_true(sk_X509_push(anchors.certificates, other_root.certificate) > 0);
+    crossed_deinit(&crossed);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_becomes_of_who_was_taken_by_a_path_is_said_of_that_path),
         cmocka_unit_test(what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),

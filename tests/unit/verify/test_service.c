@@ -100,18 +100,24 @@ static int complete(void)
     return hand_over(FRAME_COMPLETE, (Bytes){0}, (Bytes){0});
 }
 
-static int ask(const Pki *shown)
+static VerifyRequest question(void)
 {
-    const Bytes der = der_of(shown->certificate);
-    VerifyRequest request = {
+    return (VerifyRequest){
         .type = FRAME_PEER,
         .now = time(NULL),
         .segw_name = SEGW,
         .idr_type = IKE_ID_FQDN,
         .idr = {(const uint8_t *)SEGW, strlen(SEGW)},
         .n_certificates = 1,
-        .certificates = {der},
     };
+}
+
+static int ask(const Pki *shown)
+{
+    const Bytes der = der_of(shown->certificate);
+    VerifyRequest request = question();
+
+    request.certificates[0] = der;
 
     service_answer(&service, &request, -1, &answer);
     der_free(der);
@@ -232,6 +238,55 @@ static void a_file_that_a_later_one_has_replaced_is_told_twice(void **state)
     pki_deinit(&stranger);
 }
 
+/* Of two paths that both lack a word, the one that is asked about. */
+static void who_was_taken_by_a_path_is_told_of_that(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki old_root = pki_root("Root"), shown = {0};
+    BIO *pem = BIO_new(BIO_s_mem());
+    const PkiSpec renewed = {.common_name = "Root",
+                             .basic_constraints = "critical,CA:TRUE",
+                             .key_usage = "critical,keyCertSign,cRLSign",
+                             .public_key = old_root.key};
+    Pki new_root = pki_issue(&renewed, &old_root);
+    VerifyRequest request = question();
+    VerifyPath paths[2];
+    char *text = NULL;
+
+    (void)state;
+    shown = pki_issue(&spec, &old_root);
+    assert_int_equal(PEM_write_bio_X509(pem, old_root.certificate), 1);
+    assert_int_equal(PEM_write_bio_X509(pem, new_root.certificate), 1);
+    const long size = BIO_get_mem_data(pem, &text);
+    assert_int_equal(
+        hand_over(FRAME_ANCHORS, (Bytes){(const uint8_t *)text, (size_t)size}, (Bytes){0}), 0);
+    assert_int_equal(hand_over(FRAME_PROFILE, (Bytes){0}, (Bytes){0}), 0);
+    assert_int_equal(complete(), 0);
+    request.certificates[0] = der_of(shown.certificate);
+    request.revocation = REVOCATION_REQUIRE;
+    request.anchors.count = 1;
+    for (size_t i = 0; i < ELEMENTS(paths); i++) {
+        assert_int_equal(X509_digest(i == 0 ? old_root.certificate : new_root.certificate,
+                                     EVP_sha256(), request.anchors.fingerprints[0], NULL),
+                         1);
+        service_answer(&service, &request, -1, &answer);
+        assert_int_equal(answer.verdict.refusal.error, PEER_E_REVOCATION_UNKNOWN);
+        paths[i] = answer.verdict.path;
+    }
+    request.anchors.count = 0;
+    for (size_t i = 0; i < ELEMENTS(paths); i++) {
+        request.path = paths[i];
+        service_answer(&service, &request, -1, &answer);
+        assert_true(verify_path_equal(&answer.verdict.path, &paths[i]));
+        assert_false(verify_path_equal(&answer.verdict.path, &paths[1 - i]));
+    }
+    der_free(request.certificates[0]);
+    BIO_free(pem);
+    pki_deinit(&shown);
+    X509_free(new_root.certificate);
+    pki_deinit(&old_root);
+}
+
 /* A chain of so many certificates below a root, the device's the last; PEM of all and of the root,
  * which is told to nobody. */
 static BIO *chain_of(size_t n_certificates, Bytes *ret_key)
@@ -343,6 +398,7 @@ int main(void)
         SERVICE_TEST(anchors_that_are_none_leave_those_of_before),
         SERVICE_TEST(there_is_room_for_so_many_files_of_lists),
         SERVICE_TEST(a_file_that_a_later_one_has_replaced_is_told_twice),
+        SERVICE_TEST(who_was_taken_by_a_path_is_told_of_that),
         SERVICE_TEST(a_chain_is_read_as_far_as_an_answer_holds_it),
         SERVICE_TEST(a_chain_lasts_as_long_as_its_shortest),
         SERVICE_TEST(a_chain_is_for_the_key_and_has_a_name),
