@@ -1,5 +1,6 @@
 /* Does the guard take what the operator approves of, and nothing else? */
 #include "guard_bench.h"
+#include "probe.h"
 
 #include "tpm/publickey.h"
 #include "tpm/session.h"
@@ -209,6 +210,7 @@ static const struct {
     TPMA_NV added, missing;
     int size; /* more octets, or fewer */
     TPMI_ALG_HASH name_alg;
+    bool no_policy;
 } impostors[] = {
     {"anybody writes it", .added = TPMA_NV_AUTHWRITE},
     {"the owner writes it", .added = TPMA_NV_OWNERWRITE},
@@ -218,7 +220,14 @@ static const struct {
     {"its reading can be locked", .added = TPMA_NV_READ_STCLEAR},
     {"it is gone after a restart", .added = TPMA_NV_CLEAR_STCLEAR},
     {"it is kept in RAM", .added = TPMA_NV_ORDERLY},
+    {"a policy reads it", .added = TPMA_NV_POLICYREAD},
+    {"the platform reads it", .added = TPMA_NV_PPREAD},
+    {"it is written as a whole alone", .added = TPMA_NV_WRITEALL},
+    {"it can be locked with all others", .added = TPMA_NV_GLOBALLOCK},
     {"it counts in the dictionary-attack protection", .missing = TPMA_NV_NO_DA},
+    {"the owner does not read it", .missing = TPMA_NV_OWNERREAD},
+    {"its authValue does not read it", .missing = TPMA_NV_AUTHREAD},
+    {"it has no policy", .no_policy = true},
     {"it is smaller", .size = -1},
     {"it is larger", .size = 1},
     {"its Name is another hash", .name_alg = TPM2_ALG_SHA384},
@@ -242,6 +251,8 @@ static void a_guard_that_is_wrong_in_one_thing_is_no_guard(void **state)
             public.nameAlg = impostors[i].name_alg;
             public.authPolicy.size = 48; /* a policy is as long as that hash */
         }
+        if (impostors[i].no_policy)
+        public.authPolicy.size = 0;
         if (nv_define(bench.tpm, &public, &reason) < 0)
             fail_msg("%s: %s", impostors[i].what, reason.text);
         if (anchor_guard_read(bench.tpm, &guard, &reason) != -EBADMSG)
@@ -255,6 +266,29 @@ static void a_guard_that_is_wrong_in_one_thing_is_no_guard(void **state)
     /* And with nothing wrong it is one. */
     assert_int_equal(nv_define(bench.tpm, &right, &reason), 0);
     assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
+}
+
+/* SHA3-256, whose policies are as long as those of SHA-256; the TPM here has none. In the answer of
+ * TPM2_NV_ReadPublic nameAlg stands behind the header (10), the size (2) and the index (4). */
+static void a_guard_whose_name_is_by_another_hash_is_no_guard(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
+    Probe probe = {.command = TPM2_CC_NV_ReadPublic,
+                   .answer = {.at = 10 + 2 + 4 + 1, .mask = TPM2_ALG_SHA256 ^ TPM2_ALG_SHA3_256}};
+    AnchorGuard guard;
+
+    (void)state;
+    probe_attach(&probe);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), -EBADMSG);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), -EEXIST);
+    probe_detach();
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), 0);
+}
+
+static int probe_and_guard_remove(void **state)
+{
+    (void)probe_remove(state);
+    return guard_remove(state);
 }
 
 static void nothing_is_left_in_the_tpm(void **state)
@@ -289,6 +323,8 @@ int main(void)
         cmocka_unit_test_teardown(an_index_of_another_kind_is_no_guard_and_is_left_alone,
                                   guard_remove),
         cmocka_unit_test_teardown(a_guard_that_is_wrong_in_one_thing_is_no_guard, guard_remove),
+        cmocka_unit_test_teardown(a_guard_whose_name_is_by_another_hash_is_no_guard,
+                                  probe_and_guard_remove),
         cmocka_unit_test_teardown(nothing_is_left_in_the_tpm, guard_remove),
     };
 

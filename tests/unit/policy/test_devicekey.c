@@ -198,6 +198,8 @@ static void assert_not_loaded(const Tss2Key *file, int expected, const char *why
 
 static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
 {
+    static const TPMA_OBJECT binding[] = {TPMA_OBJECT_FIXEDTPM, TPMA_OBJECT_FIXEDPARENT,
+                                          TPMA_OBJECT_SENSITIVEDATAORIGIN};
     Reason reason = {0};
     Tss2Key good;
     Tss2Key bad;
@@ -217,8 +219,13 @@ static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
     bad.public.publicArea.objectAttributes &= ~TPMA_OBJECT_USERWITHAUTH;
     assert_not_loaded(&bad, -EINVAL, "TPM policy");
     bad = good;
-    bad.public.publicArea.objectAttributes &= ~TPMA_OBJECT_FIXEDTPM;
-    assert_not_loaded(&bad, -EINVAL, "copied out");
+    bad.public.publicArea.authPolicy.size = 32;
+    assert_not_loaded(&bad, -EINVAL, "has a TPM policy and can be used without it");
+    for (size_t i = 0; i < ELEMENTS(binding); i++) {
+        bad = good;
+        bad.public.publicArea.objectAttributes &= ~binding[i];
+        assert_not_loaded(&bad, -EINVAL, "copied out");
+    }
     bad = good;
     bad.public.publicArea.parameters.eccDetail.curveID = TPM2_ECC_NIST_P521;
     assert_not_loaded(&bad, -EINVAL, "P-256");

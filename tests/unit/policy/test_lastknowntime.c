@@ -1,4 +1,5 @@
 /* Does the last-known time go on with the days, and never back? */
+#include "probe.h"
 #include "tpm_bench.h"
 
 #include "base/reason.h"
@@ -184,8 +185,13 @@ static const struct {
     {"a policy writes it", .added = TPMA_NV_POLICYWRITE},
     {"it is kept in RAM", .added = TPMA_NV_ORDERLY},
     {"its reading can be locked", .added = TPMA_NV_READ_STCLEAR},
+    {"a policy reads it", .added = TPMA_NV_POLICYREAD},
+    {"the platform reads it", .added = TPMA_NV_PPREAD},
+    {"it can be locked until a restart", .added = TPMA_NV_WRITE_STCLEAR},
+    {"it can be locked with all others", .added = TPMA_NV_GLOBALLOCK},
     {"it counts in the dictionary-attack protection", .missing = TPMA_NV_NO_DA},
     {"the owner does not read it", .missing = TPMA_NV_OWNERREAD},
+    {"its authValue does not read it", .missing = TPMA_NV_AUTHREAD},
     {"it has a policy", .policy_size = 32},
 };
 
@@ -210,6 +216,28 @@ static void an_index_that_is_wrong_in_one_thing_keeps_no_time(void **state)
             (void)indices_remove(state);
         }
     }
+}
+
+/* As of the anchors' guard: SHA3-256 in the answer of TPM2_NV_ReadPublic. */
+static void an_index_whose_name_is_by_another_hash_keeps_no_time(void **state)
+{
+    Probe probe = {.command = TPM2_CC_NV_ReadPublic,
+                   .answer = {.at = 10 + 2 + 4 + 1, .mask = TPM2_ALG_SHA256 ^ TPM2_ALG_SHA3_256}};
+    time_t time = 0;
+
+    (void)state;
+    define_at(noon);
+    probe_attach(&probe);
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), -EBADMSG);
+    assert_int_equal(last_known_time_define(bench.tpm, noon, &reason), -EEXIST);
+    probe_detach();
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), 0);
+}
+
+static int probe_and_indices_remove(void **state)
+{
+    (void)probe_remove(state);
+    return indices_remove(state);
 }
 
 static void a_base_that_is_wrong_in_one_thing_keeps_no_time(void **state)
@@ -308,6 +336,8 @@ int main(void)
         TIME_TEST(what_the_factory_wrote_is_locked),
         TIME_TEST(a_factory_cut_off_anywhere_is_taken_up_again),
         TIME_TEST(an_index_that_is_wrong_in_one_thing_keeps_no_time),
+        cmocka_unit_test_teardown(an_index_whose_name_is_by_another_hash_keeps_no_time,
+                                  probe_and_indices_remove),
         TIME_TEST(a_base_that_is_wrong_in_one_thing_keeps_no_time),
         TIME_TEST(an_index_of_another_kind_is_left_alone),
         TIME_TEST(the_last_day_that_is_one_is_read_and_the_next_is_not),
