@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/varying.h"
+
 #define FQDN "henb-1.example"
 
 static PkiSpec authority_spec(const char *key)
@@ -127,7 +129,9 @@ static void the_hash_goes_with_the_authoritys_key(void **state)
 
 static void serial_numbers_do_not_repeat(void **state)
 {
-    ASN1_INTEGER *seen[20];
+    enum { SERIAL_SIZE = 16 };
+    ASN1_INTEGER *seen[VARYING_DRAWS];
+    uint8_t octets[VARYING_DRAWS][SERIAL_SIZE];
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(seen); i++) {
@@ -137,9 +141,12 @@ static void serial_numbers_do_not_repeat(void **state)
         seen[i] = ASN1_INTEGER_dup(X509_get0_serialNumber(certificate));
         for (size_t j = 0; j < i; j++)
             assert_int_not_equal(ASN1_INTEGER_cmp(seen[i], seen[j]), 0);
+        assert_int_equal(ASN1_STRING_length(seen[i]), SERIAL_SIZE);
+        memcpy(octets[i], ASN1_STRING_get0_data(seen[i]), SERIAL_SIZE);
         X509_free(certificate);
         pki_deinit(&pki);
     }
+    assert_each_octet_varies(octets, SERIAL_SIZE);
     for (size_t i = 0; i < ELEMENTS(seen); i++)
         ASN1_INTEGER_free(seen[i]);
 }

@@ -15,6 +15,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/varying.h"
+
 static TpmVendor vendor;
 static ProofDevice device;
 static ProofDevice other; /* another device of the same vendor */
@@ -82,13 +84,22 @@ static void challenge_make(const ProofRequest *request, ProofChallenge *ret,
 static void each_challenge_has_a_secret_of_its_own(void **state)
 {
     _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
-    ProofChallenge challenge;
-    ProofPending first, second;
+    uint8_t secrets[VARYING_DRAWS][CREDENTIAL_SECRET_SIZE];
+    Reason reason = {0};
 
     (void)state;
-    challenge_make(request, &challenge, &first);
-    challenge_make(request, &challenge, &second);
-    assert_memory_not_equal(first.secret.octets, second.secret.octets, sizeof(first.secret.octets));
+    for (size_t i = 0; i < VARYING_DRAWS; i++) {
+        _cleanup_(proof_response_deinit) ProofResponse response = {0};
+        ProofChallenge challenge;
+        ProofPending pending;
+
+        challenge_make(request, &challenge, &pending);
+        if (proof_activate(device.tpm, &device.key, &challenge, &response, &reason) < 0)
+            fail_msg("%s", reason.text);
+        assert_int_equal(response.secret->size, CREDENTIAL_SECRET_SIZE);
+        memcpy(secrets[i], response.secret->data, CREDENTIAL_SECRET_SIZE);
+    }
+    assert_each_octet_varies(secrets, CREDENTIAL_SECRET_SIZE);
 }
 
 static void a_key_in_its_tpm_is_certified(void **state)

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/varying.h"
+
 static TpmCrypto *crypto;
 
 static int group_init(void **state)
@@ -248,6 +250,31 @@ int __wrap_secret_memory_take(size_t size, uint8_t **ret)
     return is_full ? -ENOMEM : __real_secret_memory_take(size, ret);
 }
 
+/* The secret that is sent by RSA, and that of ECDH; and the beginning of what is sent, behind the
+ * point's size. */
+static void every_octet_of_a_shared_secret_is_by_chance(void **state)
+{
+    EVP_PKEY *keys[] = {EVP_RSA_gen(2048), EVP_EC_gen("P-256")};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        uint8_t secrets[VARYING_DRAWS][TPM_HASH_SIZE], sent[VARYING_DRAWS][TPM_HASH_SIZE];
+
+        for (size_t j = 0; j < VARYING_DRAWS; j++) {
+            _cleanup_(secret_freep) Secret *secret = NULL;
+            TPM2B_ENCRYPTED_SECRET encrypted = {0};
+
+            assert_int_equal(tpm_secret_share(crypto, keys[i], "IDENTITY", &secret, &encrypted), 0);
+            assert_int_equal(secret->size, TPM_HASH_SIZE);
+            memcpy(secrets[j], secret->data, TPM_HASH_SIZE);
+            memcpy(sent[j], encrypted.secret + 2, TPM_HASH_SIZE);
+        }
+        assert_each_octet_varies(secrets, TPM_HASH_SIZE);
+        assert_each_octet_varies(sent, TPM_HASH_SIZE);
+        EVP_PKEY_free(keys[i]);
+    }
+}
+
 static void without_random_numbers_or_room_no_secret_is_shared(void **state)
 {
     EVP_PKEY *keys[] = {EVP_RSA_gen(2048), EVP_EC_gen("P-256")};
@@ -303,6 +330,7 @@ int main(void)
         cmocka_unit_test(kdfe_is_what_another_implementation_computes),
         cmocka_unit_test(what_does_not_fit_into_a_kdf_is_refused),
         cmocka_unit_test(aes_128_cfb_is_that_of_sp_800_38a),
+        cmocka_unit_test(every_octet_of_a_shared_secret_is_by_chance),
         cmocka_unit_test(without_random_numbers_or_room_no_secret_is_shared),
         cmocka_unit_test(more_than_a_parameter_can_have_is_not_encrypted),
     };

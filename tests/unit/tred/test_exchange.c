@@ -3,6 +3,7 @@
 #include "no_random.h"
 
 #include "base/reason.h"
+#include "tred/exchange_internal.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -13,6 +14,8 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/varying.h"
 
 enum { NO = -1 };
 
@@ -224,6 +227,18 @@ static void a_new_exchange_has_its_own_spi_nonce_and_ke(void **state)
     play_deinit(&other);
 }
 
+static void every_octet_of_an_spi_and_a_nonce_is_by_chance(void **state)
+{
+    uint64_t spis[VARYING_DRAWS];
+    uint8_t nonces[VARYING_DRAWS][EXCHANGE_NONCE_SIZE];
+
+    (void)state;
+    for (size_t i = 0; i < VARYING_DRAWS; i++)
+        assert_int_equal(exchange_ids_new(&spis[i], nonces[i]), 0);
+    assert_each_octet_varies(spis, sizeof(spis[0]));
+    assert_each_octet_varies(nonces, sizeof(nonces[0]));
+}
+
 static void a_group_outside_the_profile_is_refused(void **state)
 {
     static const uint16_t groups[] = {0, 1, 2, 5, 15, 21, 22, 65535};
@@ -410,6 +425,7 @@ int main(void)
         cmocka_unit_test(a_new_exchange_has_its_own_spi_nonce_and_ke),
         cmocka_unit_test(without_random_numbers_no_exchange_begins),
         cmocka_unit_test(without_random_numbers_no_spi_is_given_out),
+        cmocka_unit_test(every_octet_of_an_spi_and_a_nonce_is_by_chance),
         cmocka_unit_test(a_group_outside_the_profile_is_refused),
         cmocka_unit_test(a_new_group_keeps_spi_and_nonce_and_changes_the_ke),
         cmocka_unit_test(the_fifth_change_of_group_is_refused),

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/varying.h"
+
 typedef struct KnownAnswer {
     const char *name;
     uint16_t encr, key_bits;
@@ -361,6 +363,28 @@ static void without_random_numbers_a_message_that_needs_an_iv_is_not_made(void *
     }
 }
 
+/* RFC 7296 3.14: an IV of CBC can't be predicted. */
+static void every_octet_of_an_iv_of_cbc_is_by_chance(void **state)
+{
+    enum { IV_OFFSET = IKE_HEADER_SIZE + 4, IV_SIZE = 16 };
+    uint8_t ivs[VARYING_DRAWS][IV_SIZE];
+    _cleanup_(sealer_deinit) Sealer sealer;
+
+    (void)state;
+    sealer_init(&sealer, IKE_ENCR_AES_CBC, 128, true);
+    for (size_t i = 0; i < VARYING_DRAWS; i++) {
+        uint8_t made[MESSAGE_MAX];
+        Writer writer;
+
+        writer_init(&writer, made, sizeof(made));
+        assert_int_equal(
+            seal_message(sealer.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer),
+            0);
+        memcpy(ivs[i], made + IV_OFFSET, IV_SIZE);
+    }
+    assert_each_octet_varies(ivs, IV_SIZE);
+}
+
 static void no_two_messages_have_the_same_iv(void **state)
 {
     (void)state;
@@ -434,6 +458,7 @@ int main(void)
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
         cmocka_unit_test(without_random_numbers_a_message_that_needs_an_iv_is_not_made),
+        cmocka_unit_test(every_octet_of_an_iv_of_cbc_is_by_chance),
         cmocka_unit_test(no_two_messages_have_the_same_iv),
         cmocka_unit_test(a_message_without_room_leaves_nothing_in_the_clear),
         cmocka_unit_test(keys_that_do_not_fit_are_refused),
