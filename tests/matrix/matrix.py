@@ -765,29 +765,37 @@ def delegate_cases():
         return revocation((), [answer(holder, responder=responder, **named)])
     good = by(issue("Responder", issuer, usual))
     yield Case("a responder without OCSPSigning", "revocation",
-               by(issue("Responder", issuer, (usual[0], nocheck))), good)
+               by(issue("Responder", issuer, (usual[0], nocheck))), good, "without OCSPSigning")
     yield Case("a responder without digitalSignature", "revocation",
-               by(issue("Responder", issuer, (key_usage("key_agreement"), *usual[1:]))), good)
+               by(issue("Responder", issuer, (key_usage("key_agreement"), *usual[1:]))), good,
+               "without digitalSignature")
     yield Case("a responder with an unknown critical extension", "revocation",
                by(issue("Responder", issuer, (*usual, unknown_extension(True)))),
                by(issue("Responder", issuer, (*usual, unknown_extension(False)))))
     yield Case("a responder whose certificate is signed with SHA-1", "revocation",
-               by(issue("Responder", issuer, usual, digest=SHA1)), good)
+               by(issue("Responder", issuer, usual, digest=SHA1)), good, "a weak signature")
+    yield Case("a responder with a forged certificate", "revocation",
+               by(spoilt(issue("Responder", issuer, usual))), good, "certificate is forged")
     itself = segw(issuer, extended_usage(ExtendedKeyUsageOID.OCSP_SIGNING, IPSEC_IKE), nocheck)
     yield Case("a SeGW that answers for itself", "revocation",
                revocation((), [answer(itself, responder=itself)], shown=Shown(itself, issuer)),
-               revocation((), [answer(itself)], shown=Shown(itself, issuer)))
+               revocation((), [answer(itself)], shown=Shown(itself, issuer)),
+               "by the certificate that it is about")
     yield Case("a responder without id-pkix-ocsp-nocheck", "revocation",
-               by(issue("Responder", issuer, usual[:2])), good)
+               by(issue("Responder", issuer, usual[:2])), good, "without id-pkix-ocsp-nocheck")
     yield Case("a responder without id-pkix-ocsp-nocheck, which may stand first", "revocation",
                by(issue("Responder", issuer, usual[:2])),
                by(issue("Responder", issuer, usual[:2], first=[nocheck])))
     yield Case("a responder of another CA", "revocation",
-               by(issue("Responder", WORLD.root, usual)), good)
+               by(issue("Responder", WORLD.root, usual)), good, "that the CA did not issue")
     yield Case("a responder of a false CA of the same name", "revocation",
-               by(issue("Responder", ca("Intermediate"), usual)), good)
+               by(issue("Responder", ca("Intermediate"), usual)), good, "that the CA did not issue")
+    yield Case("a responder of a CA that has another name and the same key", "revocation",
+               by(issue("Responder", ca("Namesake", key=issuer.key), usual)), good,
+               "that the CA did not issue")
     yield Case("a responder that has expired", "revocation",
-               by(issue("Responder", issuer, usual, starts=-9 * DAY, ends=-DAY)), good)
+               by(issue("Responder", issuer, usual, starts=-9 * DAY, ends=-DAY)), good,
+               "is not valid now")
     yield Case("a responder whose certificate is not sent", "revocation",
                by(issue("Responder", issuer, usual), sent=False), good)
 
