@@ -157,8 +157,9 @@ def misdated(pem, key):
 
 def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=False, this=-HOUR,
            until=HOUR, id_hash=hashes.SHA1(), digest=hashes.SHA256(), extensions=(), sent=True,
-           produced=None, why=None):
-    """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`."""
+           produced=None, why=None, before=()):
+    """DER of an OCSP response about `holder`, by its issuer or a delegated `responder`, whose certificate
+    is sent behind those of the holders `before`."""
     issuer = holder.issuer
     signer = responder or issuer
     revoked = status == ocsp.OCSPCertStatus.REVOKED
@@ -170,7 +171,7 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
                              revocation_reason=why)
                .responder_id(ocsp.OCSPResponderEncoding.HASH, signer.certificate))
     if responder and sent:
-        builder = builder.certificates([responder.certificate])
+        builder = builder.certificates([each.certificate for each in (*before, responder)])
     for extension, critical in extensions:
         builder = builder.add_extension(extension, critical)
     made = builder.sign(signer.key, hashes.SHA256() if digest == SHA1 else digest)

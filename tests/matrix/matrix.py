@@ -766,6 +766,12 @@ def delegate_cases():
     good = by(issue("Responder", issuer, usual))
     yield Case("a responder without OCSPSigning", "revocation",
                by(issue("Responder", issuer, (usual[0], nocheck))), good, "without OCSPSigning")
+    yield Case("a responder for another purpose than OCSPSigning", "revocation",
+               by(issue("Responder", issuer, (usual[0], extended_usage(IPSEC_IKE), nocheck))), good,
+               "without OCSPSigning")
+    responder = issue("Responder", issuer, usual)
+    yield Case("a responder whose certificate is the fifth that is sent", "revocation",
+               by(responder, before=[holder] * 4), by(responder, before=[holder] * 3), "somebody unknown")
     yield Case("a responder without digitalSignature", "revocation",
                by(issue("Responder", issuer, (key_usage("key_agreement"), *usual[1:]))), good,
                "without digitalSignature")

@@ -144,6 +144,35 @@ static void so_many_paths_are_found_and_none_more(void **state)
     pki_deinit(&leaf);
 }
 
+/* Of 16 one is for the path to the anchor that has issued it, and two for each by way of another
+ * certificate of that CA's. */
+static void so_many_signatures_are_checked_and_none_more(void **state)
+{
+    enum { LONG_PATHS = 7 };
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate), again[LONG_PATHS + 1];
+    const Pki *const trusted[] = {&intermediate, &root};
+    const Pki *sent[1 + ELEMENTS(again)] = {&leaf};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(again); i++) {
+        const PkiSpec same = {.common_name = "Intermediate",
+                              .basic_constraints = "critical,CA:TRUE",
+                              .key_usage = "critical,keyCertSign,cRLSign",
+                              .valid_until = PKI_DAY + (long)i,
+                              .public_key = intermediate.key};
+        again[i] = pki_issue(&same, &root);
+        sent[1 + i] = &again[i];
+    }
+    for (size_t n = 0; n <= ELEMENTS(again); n++) {
+        assert_int_equal(find(sent, 1 + n, trusted, ELEMENTS(trusted)), 0);
+        assert_int_equal(paths.count, 1 + (n < LONG_PATHS ? n : LONG_PATHS));
+    }
+    for (size_t i = 0; i < ELEMENTS(again); i++)
+        pki_deinit(&again[i]);
+    pki_deinit(&leaf);
+}
+
 static void without_memory_for_a_path_there_is_no_answer(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -187,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_signature_that_does_not_verify_is_no_step_of_a_path),
         cmocka_unit_test(a_path_leads_over_what_was_sent_and_short_ones_come_first),
         cmocka_unit_test(so_many_paths_are_found_and_none_more),
+        cmocka_unit_test(so_many_signatures_are_checked_and_none_more),
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
     };
 

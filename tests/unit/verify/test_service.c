@@ -283,7 +283,7 @@ static void who_was_taken_by_a_path_is_told_of_that(void **state)
     der_free(request.certificates[0]);
     BIO_free(pem);
     pki_deinit(&shown);
-    X509_free(new_root.certificate);
+    pki_deinit(&new_root);
     pki_deinit(&old_root);
 }
 
