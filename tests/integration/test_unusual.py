@@ -146,7 +146,8 @@ class LifeTest(ScriptedTest):
         self.live("silent")
 
     def test_all_of_that_may_come_at_once(self):
-        self.live("reversed", "critical", "unknown", "reserved", "nonce=256", "pieces=3", "silent")
+        self.live("reversed", "critical", "unknown", "reserved", "nonce=256", "pieces=3", "uneven", "padding=255",
+                  "twice", "spelt", "tfc", "silent")
 
 
 class InitTest(ScriptedTest):
