@@ -90,6 +90,25 @@ static void failures_survive_a_restart_with_what_is_left_of_the_wait(void **stat
     assert_true(left() > 0 && left() <= before + 2 * SEC); /* in whole seconds, rounded up */
 }
 
+/* Or many that failed at once would come back at once. */
+static void the_wait_after_a_failure_is_by_chance(void **state)
+{
+    enum { DRAWS = 8, FAILURES = 8, SECOND = 1000 * 1000 };
+    uint64_t first = UINT64_MAX, last = 0;
+
+    (void)state;
+    restart();
+    for (int i = 0; i < DRAWS; i++) {
+        f.retry.failures = FAILURES;
+        retry_failed(&f.retry);
+        if (f.retry.not_before < first)
+            first = f.retry.not_before;
+        if (f.retry.not_before > last)
+            last = f.retry.not_before;
+    }
+    assert_true(last - first > SECOND); /* of some minutes: less happens once in 10^15 times */
+}
+
 static void a_success_is_remembered_as_well(void **state)
 {
     (void)state;
@@ -260,6 +279,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(failures_survive_a_restart_with_what_is_left_of_the_wait,
                                         setup, teardown),
+        cmocka_unit_test_setup_teardown(the_wait_after_a_failure_is_by_chance, setup, teardown),
         cmocka_unit_test_setup_teardown(a_success_is_remembered_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_says_what_is_there_is_not_written_again, setup,
                                         teardown),

@@ -206,6 +206,8 @@ static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
 
     (void)state;
     assert_int_equal(device_key_create(bench.tpm, TPM_KEY_ECDSA_P256, NULL, &good, &reason), 0);
+    /* Out of the reach of others' failed tries. */
+    assert_true(good.public.publicArea.objectAttributes & TPMA_OBJECT_NODA);
     bad = good;
     bad.empty_auth = false;
     assert_not_loaded(&bad, -EINVAL, "password");

@@ -7,6 +7,7 @@
 #include "verify/profile.h"
 
 #include "base/file_write.h"
+#include "no_random.h"
 
 #include <errno.h>
 #include <openssl/pem.h>
@@ -125,6 +126,30 @@ static void the_hash_goes_with_the_authoritys_key(void **state)
         X509_free(certificate);
         pki_deinit(&pki);
     }
+}
+
+static void without_random_numbers_there_is_no_certificate(void **state)
+{
+    const PkiSpec spec = authority_spec("P-256");
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    Pki pki = pki_issue(&spec, NULL);
+    Authority *authority = NULL;
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(authority_of(&pki, &authority, &reason), 0);
+    for (int says = 0; says >= -1; says--) {
+        STACK_OF(X509) *chain = NULL;
+
+        no_random_begin(1, says);
+        const int r = authority_issue(authority, key, FQDN, "", 1, &chain);
+        assert_true(no_random_end());
+        assert_int_equal(r, -EIO);
+        assert_null(chain);
+    }
+    authority_free(authority);
+    EVP_PKEY_free(key);
+    pki_deinit(&pki);
 }
 
 static void serial_numbers_do_not_repeat(void **state)
@@ -302,6 +327,7 @@ int main(void)
         cmocka_unit_test(a_certificate_has_all_that_the_profile_asks_for),
         cmocka_unit_test(the_hash_goes_with_the_authoritys_key),
         cmocka_unit_test(serial_numbers_do_not_repeat),
+        cmocka_unit_test(without_random_numbers_there_is_no_certificate),
         cmocka_unit_test(a_certificate_does_not_outlive_its_issuers),
         cmocka_unit_test(a_name_too_long_for_a_subject_makes_the_alt_name_critical),
         cmocka_unit_test(an_authority_that_may_not_issue_is_refused),

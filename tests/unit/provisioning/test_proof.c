@@ -2,6 +2,7 @@
 #include "proof_fixture.h"
 
 #include "base/reason.h"
+#include "no_random.h"
 #include "policy/devicekey.h"
 #include "tpm/publickey.h"
 #include "tpm_commands.h"
@@ -100,6 +101,26 @@ static void each_challenge_has_a_secret_of_its_own(void **state)
         memcpy(secrets[i], response.secret->data, CREDENTIAL_SECRET_SIZE);
     }
     assert_each_octet_varies(secrets, CREDENTIAL_SECRET_SIZE);
+}
+
+/* Or every device would know what it is. */
+static void without_random_numbers_there_is_no_challenge(void **state)
+{
+    _cleanup_(proof_request_freep) ProofRequest *request = device_request(&device);
+    const ProofRules asked = rules();
+
+    (void)state;
+    for (int says = 0; says >= -1; says--) {
+        ProofChallenge challenge = {0};
+        ProofPending pending = {0};
+        Reason reason = {0};
+
+        no_random_begin(1, says);
+        const int r = proof_challenge(request, &asked, &challenge, &pending, &reason);
+        assert_true(no_random_end());
+        assert_int_equal(r, -EIO);
+        assert_int_equal(challenge.credential.blob.size, 0);
+    }
 }
 
 static void a_key_in_its_tpm_is_certified(void **state)
@@ -423,6 +444,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_challenge_has_a_secret_of_its_own),
+        cmocka_unit_test(without_random_numbers_there_is_no_challenge),
         cmocka_unit_test(a_key_in_its_tpm_is_certified),
         cmocka_unit_test(the_proof_leaves_nothing_in_the_tpm),
         cmocka_unit_test(a_soft_key_is_never_certified),

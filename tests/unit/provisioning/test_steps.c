@@ -222,12 +222,15 @@ static void once_locked_the_owner_can_do_nothing_and_the_key_still_signs(void **
 }
 
 static Bytes drawn; /* what comes of the next RAND_priv_bytes(); empty: chance */
+static bool no_random;
 
 int __real_RAND_priv_bytes(unsigned char *ret, int size);
 int __wrap_RAND_priv_bytes(unsigned char *ret, int size);
 
 int __wrap_RAND_priv_bytes(unsigned char *ret, int size)
 {
+    if (no_random)
+        return 0;
     if ((size_t)size != drawn.size)
         return __real_RAND_priv_bytes(ret, size);
     memcpy(ret, drawn.data, drawn.size);
@@ -251,6 +254,23 @@ static void the_owners_authvalue_is_wiped_wherever_it_came_by(void **state)
     assert_int_equal(step_lock_do(&provision, note), 0);
     assert_int_equal(free_watch_wiped(), 2);
     assert_false(free_watch_end());
+    provision_close(&provision);
+}
+
+/* Or it would be one that anybody knows. */
+static void without_random_numbers_the_owners_authvalue_stays(void **state)
+{
+    Line *line = *state;
+    Provision provision;
+    char note[STEP_NOTE_SIZE];
+
+    assert_int_equal(provision_open(&provision, &line->device->options, NULL), 0);
+    assert_int_equal(step_srk_make(&provision, note), 0);
+    no_random = true;
+    const int r = step_lock_do(&provision, note);
+    no_random = false;
+    assert_int_equal(r, -EIO);
+    assert_int_equal(step_lock_check(&provision, note), 0);
     provision_close(&provision);
 }
 
@@ -356,6 +376,7 @@ int main(void)
         LINE_TEST(what_a_killed_run_left_is_taken_away),
         LINE_TEST(only_one_at_a_time_works_in_a_state_folder),
         LINE_TEST(the_owners_authvalue_is_wiped_wherever_it_came_by),
+        LINE_TEST(without_random_numbers_the_owners_authvalue_stays),
         LINE_TEST(no_authvalue_goes_to_the_tpm_in_clear),
         LINE_TEST(once_locked_the_owner_can_do_nothing_and_the_key_still_signs),
         LINE_TEST(a_profile_that_keeps_the_owner_auth_has_no_such_step),

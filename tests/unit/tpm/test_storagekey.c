@@ -1,5 +1,6 @@
 /* The storage root key is made once and found again, and anything else at its place is left alone.
  */
+#include "tpm/commands.h"
 #include "tpm/open.h"
 #include "tpm/storagekey.h"
 
@@ -59,11 +60,15 @@ static void the_key_is_found_again_and_is_the_same(void **state)
     Bench *bench = *state;
     Reason reason = {0};
     TpmObject srk = {0};
+    TPM2B_PUBLIC public = {0};
     TPM2B_NAME first;
     TPM2B_NAME again;
 
     assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
     first = srk.name;
+    /* Out of the reach of others' failed tries. */
+    assert_int_equal(tpm2_read_public(bench->tpm, TPM_SRK_HANDLE, &public, &srk), TSS2_RC_SUCCESS);
+    assert_true(public.publicArea.objectAttributes & TPMA_OBJECT_NODA);
     tpm_object_release(bench->tpm, &srk);
     assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
     again = srk.name;
