@@ -923,6 +923,19 @@ static void orders_that_make_no_sense_are_refused(void **state)
     assert_int_equal(give(plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 5}, -1), -ENOENT);
 }
 
+static void there_is_room_for_so_many_transports_and_none_more(void **state)
+{
+    Lab *lab = *state;
+    for (uint32_t id = 2; id <= DATAPLANE_TRANSPORTS_MAX + 1; id++) { /* the end has one */
+        int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+        assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = id}, fd),
+                         id > DATAPLANE_TRANSPORTS_MAX ? -ENOSPC : 0);
+    }
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 2}, -1), 0);
+    int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_OPEN_TRANSPORT, .id = 9}, fd), 0);
+}
+
 /* The end as it is by another of its interfaces, whose TUN's other side is the caller's to close.
  */
 static End open_interface(const End *end, uint32_t interface)
@@ -1075,6 +1088,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         plane_test(a_packet_crosses_from_host_to_host),
         plane_test(a_big_packet_crosses_in_segments_and_is_joined_again),
+        plane_test(there_is_room_for_so_many_transports_and_none_more),
         plane_test(each_interface_sends_and_receives_by_its_own_sas_alone),
         plane_test(a_packet_of_an_interface_without_an_sa_goes_by_no_other),
         plane_test(an_interface_that_is_closed_leaves_the_other_and_its_socket_unread),

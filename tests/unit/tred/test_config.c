@@ -130,6 +130,8 @@ static void limits_of_exchanges_are_kept(void **state)
     (void)state;
     assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 0\n", "1024");
     assert_refused("[segw]\nname = a.example\n[exchanges]\nmax-exchanges = 1025\n", "1024");
+    assert_refused("[segw]\nname = a.example\n[exchanges]\nverify-seconds = 0\n", "3600");
+    assert_refused("[segw]\nname = a.example\n[exchanges]\nverify-seconds = 3601\n", "3600");
 }
 
 static void a_soft_lifetime_that_is_not_below_the_hard_one_is_refused(void **state)

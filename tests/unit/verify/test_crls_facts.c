@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -208,6 +209,23 @@ static void the_last_list_of_each_issuer_is_told(void **state)
     assert_true(facts.issuers[0].next_update > time(NULL));
 }
 
+static void the_last_lists_of_so_many_issuers_are_told(void **state)
+{
+    CrlsFacts facts;
+
+    (void)state;
+    for (size_t n = 1; n <= FRAME_CRL_ISSUERS_MAX + 1; n++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof(name), "Root %zu", n);
+        Pki issuer = pki_root(name);
+        add_of_age(&issuer, 10);
+        pki_deinit(&issuer);
+        crl_facts_find(&lists.signers, &facts);
+        assert_int_equal(facts.n_issuers, n < FRAME_CRL_ISSUERS_MAX ? n : FRAME_CRL_ISSUERS_MAX);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -222,6 +240,7 @@ int main(void)
         TEST(a_later_list_of_another_scope_replaces_nothing),
         TEST(an_intermediates_list_is_needed_until_its_certificate_is_known),
         TEST(the_last_list_of_each_issuer_is_told),
+        TEST(the_last_lists_of_so_many_issuers_are_told),
     };
 
     return cmocka_run_group_tests(tests, pki_init, pki_end);
