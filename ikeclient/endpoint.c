@@ -66,6 +66,11 @@ bool endpoint_same_address(const Endpoint *a, const Endpoint *b)
            bytes_equal(endpoint_address(a), endpoint_address(b));
 }
 
+bool endpoint_equals(const Endpoint *a, const Endpoint *b)
+{
+    return endpoint_same_address(a, b) && endpoint_port(a) == endpoint_port(b);
+}
+
 const char *endpoint_text(const Endpoint *endpoint, char *text)
 {
     bool v6 = endpoint->any.sa_family == AF_INET6;

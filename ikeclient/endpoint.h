@@ -34,6 +34,9 @@ Bytes endpoint_address(const Endpoint *endpoint);
 /* Whether both are of one host, whatever their ports. */
 bool endpoint_same_address(const Endpoint *a, const Endpoint *b);
 
+/* Whether both are one port of one host. */
+bool endpoint_equals(const Endpoint *a, const Endpoint *b);
+
 /* "192.0.2.1:500" or "[2001:db8::1]:500" into `text` (ENDPOINT_TEXT_SIZE octets); returns `text`.
  */
 const char *endpoint_text(const Endpoint *endpoint, char *text);

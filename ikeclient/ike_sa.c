@@ -71,6 +71,24 @@ void ike_sa_hint(IkeSa *sa, const char *format, ...)
 
 /* ---- what comes in: nothing here trusts it ---- */
 
+/* What the SeGW asks is answered where it asks from (RFC 7296 2.11), and all else goes where it
+ * went: who may be behind a NAT should not follow (2.23), and with MOBIKE nobody may (RFC 4555
+ * 3.8). But it may be gone from there, which its ESP would hide as it goes on coming: whether it is
+ * is asked, once for each place. */
+static void note_sender(IkeSa *sa, const Endpoint *sender)
+{
+    char from[ENDPOINT_TEXT_SIZE], to[ENDPOINT_TEXT_SIZE];
+    const Endpoint *remote = transport_remote(sa->transport);
+
+    if (endpoint_equals(sender, &sa->heard_at))
+        return;
+    sa->heard_at = *sender;
+    if (sa->established && !endpoint_equals(sender, remote)) {
+        ike_sa_hint(sa, "the SeGW asks from %s, and is asked at %s", endpoint_text(sender, from),
+                    endpoint_text(remote, to));
+    }
+}
+
 /* True if it was the response to what is out. */
 static bool on_opened(Flight *flight, const TreReply *reply)
 {
@@ -92,6 +110,8 @@ static bool on_opened(Flight *flight, const TreReply *reply)
     } else if (reply->opened.complete) {
         peer_request_received(sa, reply, steal_pointer(flight->request), flight->request_size,
                               &flight->sender);
+        if (!sa->closed)
+            note_sender(sa, &flight->sender);
     }
     return false;
 }
@@ -300,6 +320,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     memcpy(to->configured, from->configured, sizeof(to->configured));
     to->renewal = from->renewal;
     to->mobike = from->mobike;
+    to->heard_at = from->heard_at;
     to->stranded = from->stranded;
     to->own = from->own;
     to->segws = from->segws;

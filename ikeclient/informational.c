@@ -1,4 +1,4 @@
-/* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks: the liveness check, the Delete of the IKE SA,
+/* Our INFORMATIONAL requests that end something (RFC 7296 1.4) as tasks: the Delete of the IKE SA,
  * the word to a peer that did not verify, and the Delete of Child SAs. */
 #include "ikeclient/informational.h"
 
@@ -7,18 +7,7 @@
 
 #include <limits.h>
 
-/* ---- is the peer there? (RFC 7296 2.4) ---- */
-
-static int liveness_begin(Task *task)
-{
-    return task_seal(task, IKE_INFORMATIONAL, IKE_PAYLOAD_NONE, (Bytes){0});
-}
-
-static int liveness_answered(Task *task, const TreReply *reply)
-{
-    (void)reply;
-    return task_done(task);
-}
+/* ---- silence ---- */
 
 void task_found_silence(Task *task)
 {
@@ -30,25 +19,6 @@ void task_found_silence(Task *task)
                         : "the SeGW does not answer any more: it was restarted, or the "
                           "network between is down");
     ike_sa_end(sa, stopping ? IKE_SA_STOPPED : IKE_SA_LOST);
-}
-
-const TaskKind liveness_task = {
-    .name = "liveness check",
-    .size = sizeof(Task),
-    .tries_max = UINT_MAX,
-    .begin = liveness_begin,
-    .response = liveness_answered,
-    .unanswered = task_found_silence,
-};
-
-void ike_sa_check_liveness(IkeSa *sa)
-{
-    if (sa->closed || sa->tasks.first) /* the answer to any request shows it */
-        return;
-    report_line(sa->config, LOG_DEBUG, "asking the SeGW whether it is there");
-    int r = task_add(sa, &liveness_task);
-    if (r < 0)
-        ike_sa_fail(sa, r);
 }
 
 /* ---- our last words ---- */

@@ -1,18 +1,14 @@
-/* Our INFORMATIONAL requests (RFC 7296 1.4) as tasks. */
+/* Our INFORMATIONAL requests that end something (RFC 7296 1.4) as tasks. */
 #pragma once
 
 #include "ikeclient/task.h"
 
-extern const TaskKind liveness_task;     /* is the peer there? (RFC 7296 2.4) */
 extern const TaskKind delete_task;       /* of the IKE SA */
 extern const TaskKind refuse_task;       /* the peer is told that it did not verify */
 extern const TaskKind delete_child_task; /* of all Child SAs that are unwanted */
 
 /* The last wait of a request on an established SA is over: ends the SA. */
 void task_found_silence(Task *task);
-
-/* Asks whether the peer is there, if nothing else is under way that shows it. */
-void ike_sa_check_liveness(IkeSa *sa);
 
 /* Has the IKE SA deleted after the task that is under way; `end` and the reason that was said are
  * reported when that is done. 0 or a negative errno. */

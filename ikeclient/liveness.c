@@ -1,10 +1,11 @@
-/* Silence on an established IKE SA, of IKE messages and of ESP: the plan, and its timer. */
+/* Silence on an established IKE SA, of IKE messages and of ESP: the plan, its timer, and the
+ * question to the peer. */
 #include "ikeclient/liveness.h"
 
 #include "ikeclient/informational.h"
 #include "ikeclient/mobike.h"
-#include "ikeclient/sa.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum {
@@ -56,6 +57,55 @@ LivenessPlan liveness_plan(const LivenessFacts *facts)
     if (facts->now < heard + facts->silence)
         return (LivenessPlan){.next = heard + facts->silence};
     return (LivenessPlan){.ask = true, .next = facts->now + facts->silence};
+}
+
+/* ---- the question (RFC 7296 2.4) ---- */
+
+static int liveness_begin(Task *task)
+{
+    const IkeSa *sa = task->sa;
+    const MobikePath path = nat_mapping_path(sa, transport_remote(sa->transport));
+    IkeChain chain;
+    Writer writer;
+    Bytes payloads;
+
+    if (!nat_mapping_is_asked(sa))
+        return task_seal(task, IKE_INFORMATIONAL, IKE_PAYLOAD_NONE, (Bytes){0});
+    writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
+    ike_chain_init(&chain, &writer);
+    nat_mapping_add(&path, &chain);
+    int r = writer_finish(&writer, &payloads);
+    return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
+}
+
+static int liveness_answered(Task *task, const TreReply *reply)
+{
+    IkePayloads payloads;
+    int r = 0;
+
+    if (nat_mapping_is_asked(task->sa) &&
+        ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, NULL) == 0)
+        r = mobike_follow_nat(task->sa, &payloads);
+    return r < 0 ? r : task_done(task);
+}
+
+const TaskKind liveness_task = {
+    .name = "liveness check",
+    .size = sizeof(Task),
+    .tries_max = UINT_MAX,
+    .begin = liveness_begin,
+    .response = liveness_answered,
+    .unanswered = task_found_silence,
+};
+
+void ike_sa_check_liveness(IkeSa *sa)
+{
+    if (sa->closed || sa->tasks.first) /* the answer to any request shows it */
+        return;
+    report_line(sa->config, LOG_DEBUG, "asking the SeGW whether it is there");
+    int r = task_add(sa, &liveness_task);
+    if (r < 0)
+        ike_sa_fail(sa, r);
 }
 
 /* ---- on an IKE SA ---- */

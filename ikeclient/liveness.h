@@ -2,10 +2,10 @@
  * silence leads to a question, and what follows where IKE is answered and ESP stays away. */
 #pragma once
 
+#include "ikeclient/task.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-typedef struct IkeSa IkeSa;
 
 /* All times are of CLOCK_MONOTONIC, µs. */
 typedef struct LivenessFacts {
@@ -34,6 +34,11 @@ enum {
 LivenessPlan liveness_plan(const LivenessFacts *facts);
 
 /* ---- on an IKE SA ---- */
+
+extern const TaskKind liveness_task; /* is the peer there? (RFC 7296 2.4) */
+
+/* Asks whether the peer is there, if nothing else is under way that shows it. */
+void ike_sa_check_liveness(IkeSa *sa);
 
 /* Begins to listen for silence; nothing is done where [connection] liveness is 0. 0 or a negative
  * errno. */

@@ -16,7 +16,7 @@
  * sender of the request sees them (RFC 4555 4.2.5). */
 static bool fits_path(Bytes data, const MobikePath *path)
 {
-    const Endpoint *ends[] = {path->sender, path->local};
+    const Endpoint *ends[] = {path->peer, path->local};
     uint16_t ports[ELEMENTS(ends)];
     Reader reader;
     Bytes address;
@@ -39,6 +39,9 @@ void mobike_answer(const IkePayloads *request, const MobikePath *path, IkeChain 
     if (path && ike_payloads_notify(request, IKE_NOTIFY_NO_NATS_ALLOWED, &notify) &&
         !fits_path(notify.data, path))
         ike_chain_add_notify(chain, IKE_NOTIFY_UNEXPECTED_NAT_DETECTED, (Bytes){0});
+    if (path && (ike_payloads_notify(request, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, &notify) ||
+                 ike_payloads_notify(request, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify)))
+        nat_mapping_add(path, chain);
     if (ike_payloads_notify(request, IKE_NOTIFY_COOKIE2, &notify))
         ike_chain_add_notify(chain, IKE_NOTIFY_COOKIE2, notify.data);
 }
@@ -53,21 +56,15 @@ static void renew(IkeSa *sa, const char *why)
 static int update_begin(Task *task)
 {
     IkeSa *sa = task->sa;
-    uint8_t source[NAT_HASH_SIZE], destination[NAT_HASH_SIZE];
-    Endpoint seen = *transport_local(sa->transport);
+    const MobikePath path = nat_mapping_path(sa, transport_remote(sa->transport));
     IkeChain chain;
     Writer writer;
     Bytes payloads;
 
-    if (sa->identity.needs_udp) /* as in IKE_SA_INIT: the peer finds a NAT */
-        endpoint_set_port(&seen, 0);
-    nat_hash(sa->spi_i, sa->spi_r, &seen, source);
-    nat_hash(sa->spi_i, sa->spi_r, transport_remote(sa->transport), destination);
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     ike_chain_add_notify(&chain, IKE_NOTIFY_UPDATE_SA_ADDRESSES, (Bytes){0});
-    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(source));
-    ike_chain_add_notify(&chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(destination));
+    nat_mapping_add(&path, &chain);
     int r = writer_finish(&writer, &payloads);
     return r < 0 ? r : task_seal(task, IKE_INFORMATIONAL, chain.first, payloads);
 }
@@ -80,6 +77,7 @@ static bool take_nat(IkeSa *sa, const IkePayloads *payloads)
         nat_find_in(sa->spi_i, sa->spi_r, payloads, transport_local(sa->transport),
                     transport_remote(sa->transport));
 
+    (void)nat_mapping_take(sa, payloads);
     if (!nat.supported)
         return false;
     sa->nat = nat;
@@ -133,6 +131,16 @@ static const TaskKind update_task = {
     .response = update_answered,
     .unanswered = update_unanswered,
 };
+
+int mobike_follow_nat(IkeSa *sa, const IkePayloads *answer)
+{
+    if (!nat_mapping_take(sa, answer) || sa->move.under_way)
+        return 0;
+    report_line(sa->config, LOG_NOTICE,
+                "the SeGW sees this host at another address or port than before, as a NAT between "
+                "does; having it send there");
+    return task_add(sa, &update_task);
+}
 
 /* ---- the move ---- */
 
@@ -195,6 +203,7 @@ static void on_moved(void *userdata, const TreReply *reply)
         renew(sa, reply->text);
         return;
     }
+    sa->mapping.known = false; /* its next answer is the first on that way */
     int r = transport_float(sa->transport, reply->socket, &state->remote);
     if (r == 0)
         transport_settle(sa->transport);

@@ -1,16 +1,11 @@
 /* MOBIKE (RFC 4555) as its initiator: an IKE SA and its Child SAs go on from another address. */
 #pragma once
 
-#include "ikeclient/sa.h"
+#include "ikeclient/nat_mapping.h"
 
-/* Where a request of the peer's came from, and where to. */
-typedef struct MobikePath {
-    const Endpoint *sender;
-    const Endpoint *local;
-} MobikePath;
-
-/* Adds what the answer to an INFORMATIONAL request owes it: its COOKIE2 (RFC 4555 3.7), and
- * UNEXPECTED_NAT_DETECTED where NO_NATS_ALLOWED names other addresses than `path` (3.9). */
+/* Adds what the answer to an INFORMATIONAL request that came by `path` owes it: its COOKIE2 (RFC
+ * 4555 3.7), NAT_DETECTION_* where it has them (3.8), and UNEXPECTED_NAT_DETECTED where
+ * NO_NATS_ALLOWED names other addresses (3.9). NULL: what needs none of it. */
 void mobike_answer(const IkePayloads *request, const MobikePath *path, IkeChain *chain);
 
 /* ---- on an IKE SA ---- */
@@ -22,6 +17,10 @@ void mobike_look(IkeSa *sa);
 
 /* Moves the SA, which supports MOBIKE, to a new socket: behind a NAT that is a new mapping. */
 void mobike_move(IkeSa *sa);
+
+/* The SeGW has answered a liveness check: where it sees us elsewhere than before, as a NAT between
+ * has another mapping, it is told to send there (3.8). 0 or a negative errno. */
+int mobike_follow_nat(IkeSa *sa, const IkePayloads *answer);
 
 void mobike_stop(IkeSa *sa);
 

@@ -255,7 +255,7 @@ static int answer(IkeSa *sa, const TreReply *opened)
         return 0;
     sa->peer.sent = follow;
     writer_init(&writer, sa->scratch, IKE_MESSAGE_MAX);
-    const MobikePath path = {&sa->peer.sender, transport_local(sa->transport)};
+    const MobikePath path = nat_mapping_path(sa, &sa->peer.sender);
     peer_request_answer(type, opened->opened.first, opened->opened.payloads,
                         succession_holder(sa)->children, &path, &writer, &first, &sa->peer.request);
     report_line(sa->config, LOG_DEBUG, "the SeGW sent: %s", sa->peer.request.what);

@@ -214,6 +214,13 @@ typedef struct LivenessWatch {
     LivenessCount in, out; /* of all Child SAs */
 } LivenessWatch;
 
+/* NAT_DETECTION_DESTINATION_IP as the SeGW last answered on this way (nat_mapping.h).
+ */
+typedef struct NatMapping {
+    bool known;
+    uint8_t hash[NAT_HASH_SIZE];
+} NatMapping;
+
 /* A move to another address that tred is at (mobike.h). */
 typedef struct MobikeMove {
     IkeSa *sa;
@@ -249,6 +256,7 @@ struct IkeSa {
     uint64_t spi_i;
     uint64_t spi_r; /* 0 until tred has agreed */
     NatFinding nat;
+    NatMapping mapping;
     bool mobike;     /* the SeGW and we support it */
     Addresses own;   /* that the SeGW was told of, beside the one in use */
     Addresses segws; /* the SeGW's, all that is known of */
@@ -287,6 +295,7 @@ struct IkeSa {
     bool stranded; /* it was said that there is no source but an inner address, and is still so */
     uint64_t renew_at[IKE_SA_LIMITS]; /* when a new authentication is due, µs */
     uint64_t last_heard;              /* an authentic message, CLOCK_MONOTONIC, µs */
+    Endpoint heard_at;                /* where the SeGW's last request came from; family 0: none */
     uint64_t next_hint;               /* from when on a hint causes another liveness check */
 
     /* how it ends */

@@ -2,7 +2,7 @@
 
 import re
 
-from lab.network import HENB
+from lab.network import HENB, SEGW
 from lab.process import run, wait_until
 from lab.scripted import CREATE, INFORMATIONAL, NO_ADDITIONAL_SAS, ScriptedTest
 from lab.traffic import INTERFACE
@@ -13,9 +13,20 @@ INVALID_SYNTAX, TS_UNACCEPTABLE = 7, 38
 CFG_REQUEST, CFG_SET = "01000000", "03000000"
 ID_IPV4_ADDR, ID_RFC822_ADDR, ID_IPV6_ADDR, ID_DER_ASN1_DN, ID_KEY_ID = 1, 3, 5, 9, 11
 CHILDLESS, FRAGMENTATION, SET_WINDOW = 16418, 16430, 16385
-NAT_DETECTION_SOURCE_IP, NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED, INTERNAL_IP6_ADDRESS = 16388, 9000, 8
+NAT_DETECTION_SOURCE_IP, NAT_DETECTION_DESTINATION_IP = 16388, 16389
+NON_3GPP_ACCESS_TO_EPC_NOT_ALLOWED, INTERNAL_IP6_ADDRESS = 9000, 8
 INTERNAL_IP4_NETMASK, INTERNAL_ADDRESS_EXPIRY, INTERNAL_IP4_DHCP, INTERNAL_IP4_SUBNET = 2, 5, 6, 13
 APPLICATION_VERSION, INTERNAL_IP6_LINK, INTERNAL_IP6_PREFIX, P_CSCF_IP4, P_CSCF_IP6, INTERNAL_DNS_DOMAIN = 7, 17, 18, 20, 21, 25
+
+# Nothing gets to the port that the SeGW was asked at.
+_GONE = """
+table ip gone {
+  chain in {
+    type filter hook input priority filter
+    udp dport 4500 drop
+  }
+}
+"""
 
 
 def notify(kind, data=""):
@@ -77,13 +88,43 @@ class PortTest(ScriptedTest):
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} .*delete-ike")
         self.assert_one_left(2, new)
 
-
     def test_a_keepalive_of_the_segws_is_passed_over(self):
         """RFC 3948 2.3"""
         self.tunnel()
         self.segw.tell("keepalive", 1)
         self.segw_asks("inform", 1)
         self.ping(self.old_spi())
+
+    def test_a_segw_that_asks_from_another_port_is_asked_once_whether_it_is_where_it_was(self):
+        self.tunnel(connection={"liveness": "3000"})
+        for port in (4600, 4600, 4500):
+            self.segw.tell("from", port)
+            self.segw_asks("inform", 1)
+            self.ping(self.old_spi())
+        self.segw_asks("inform", 1)
+        self.assert_one_left(1, self.old_spi())
+        self.assertEqual(len(re.findall(rf"(?m)^request 1 \d+ {INFORMATIONAL}$", self.segw.output())), 1)
+
+    def test_a_segw_that_is_gone_from_where_it_was_is_lost_though_its_packets_come(self):
+        """A NAT at its end that has forgotten it: what it sends comes from another port, and nothing gets to the old one."""
+        self.tunnel(connection={"liveness": "10"})
+        self.addCleanup(run, ["nft", "delete", "table", "ip", "gone"], namespace=SEGW)
+        run(["nft", "-f", "-"], namespace=SEGW, stdin=_GONE)
+        self.segw.tell("from", 4600)
+        self.segw_asks("inform", 1)
+
+        def lost():
+            self.segw.tell("ping", self.old_spi(), 1)
+            return "the SeGW does not answer any more" in self.client.output()
+
+        wait_until(lost, "the loss of the SeGW", 60.0)
+
+    def test_nat_detection_is_answered_with_the_way_that_it_came(self):
+        """RFC 4555 3.8"""
+        self.tunnel()
+        both = NAT_DETECTION_SOURCE_IP, NAT_DETECTION_DESTINATION_IP
+        answer = self.segw_asks("inform", 1, *(f"{each}={'00' * 20}" for each in both))
+        self.assertRegex(answer, r"notify={}\b.*notify={}\b".format(*both))
 
 
 class InitTest(ScriptedTest):

@@ -237,6 +237,7 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
     """With a SeGW by hand, which says MOBIKE_SUPPORTED and no address, and answers the rest with nothing."""
 
     MOBIKE_SUPPORTED, UPDATE_SA_ADDRESSES, COOKIE2, UNACCEPTABLE_ADDRESSES = 16396, 16400, 16401, 40
+    NATD_SOURCE, NATD_DESTINATION = 16388, 16389
 
     def movable(self):
         self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}, "remote": [f"{INNER_IPV4}-{INNER_IPV4}"]},
@@ -247,6 +248,18 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
         self.segw.expect(rf"request {number} \d+ {INFORMATIONAL} notify={self.UPDATE_SA_ADDRESSES} ")
         self.client.wait_for(rf"moved .* from {re.escape(address)}:\d+ to .* now", 30.0)
         self.assert_one_left(number)
+
+    def test_a_nat_that_gives_this_host_another_port_is_noticed_by_a_liveness_check(self):
+        """RFC 4555 3.8"""
+        self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}, "remote": [f"{INNER_IPV4}-{INNER_IPV4}"]},
+                    connection={"liveness": "4"})
+        for seen in ("11", "11", "22"):  # by the SeGW, after the one before
+            self.assertNotIn(f"notify={self.UPDATE_SA_ADDRESSES}", self.segw.output())
+            self.segw.tell("add", f"41=0000{self.NATD_DESTINATION:04x}{seen * 20}")
+            self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} notify={self.NATD_SOURCE} ")
+        self.client.wait_for("sees this host at another address or port than before", 30.0)
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} notify={self.UPDATE_SA_ADDRESSES} ")
+        self.assert_one_left(1)
 
     def test_the_tunnel_moves_to_another_address_and_back(self):
         self.movable()

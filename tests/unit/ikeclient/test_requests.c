@@ -165,6 +165,28 @@ static void no_nats_allowed_is_held_against_the_way_that_it_came(void **state)
     assert_true(ike_payloads_notify(&answer, IKE_NOTIFY_UNEXPECTED_NAT_DETECTED, &notify));
 }
 
+/* RFC 4555 3.8: the hashes are those of the way that the request came. */
+static void nat_detection_is_answered_with_nat_detection(void **state)
+{
+    static const uint8_t hash[NAT_HASH_SIZE] = {0};
+    const Endpoint peer = endpoint_of("192.0.2.1", 4600), local = endpoint_of("192.0.2.2", 12345);
+    const MobikePath way = {&peer, &local, .spi_i = 1, .spi_r = 2};
+    (void)state;
+
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, BYTES_OF(hash));
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(hash));
+    path = &way;
+    answer_draft(IKE_INFORMATIONAL, &child);
+    path = NULL;
+    assert_int_equal(answer.count, 2);
+    /* As the peer looks at them. */
+    const NatFinding found = nat_find_in(1, 2, &answer, &peer, &local);
+    assert_true(found.supported);
+    assert_false(found.here);
+    assert_false(found.there);
+}
+
 static void authentication_failed_throws_us_out(void **state)
 {
     (void)state;
@@ -238,6 +260,7 @@ int main(void)
         cmocka_unit_test(deleting_both_is_deleting_the_ike_sa),
         cmocka_unit_test(a_cookie2_comes_back_as_it_was),
         cmocka_unit_test(no_nats_allowed_is_held_against_the_way_that_it_came),
+        cmocka_unit_test(nat_detection_is_answered_with_nat_detection),
         cmocka_unit_test(authentication_failed_throws_us_out),
         cmocka_unit_test(an_unknown_critical_payload_is_named),
         cmocka_unit_test(an_unknown_payload_that_is_not_critical_is_passed_over),
