@@ -158,11 +158,21 @@ int rekey_add_child(IkeSa *sa, const NewChild *new)
     return 0;
 }
 
+static void on_used(void *userdata, const TreReply *reply)
+{
+    const IkeSa *sa = userdata;
+
+    if (reply->outcome == TRE_REFUSED)
+        report_line(sa->config, LOG_DEBUG, "tred does not use a Child SA: %s", reply->text);
+}
+
+/* tred drops a call that wants no answer, but for those that give something back. */
 void rekey_use_child(IkeSa *sa, uint32_t spi_in)
 {
     const TreCall call = {.method = TRE_USE_CHILD, .exchange = sa->exchange, .spi_in = spi_in};
 
-    (void)tre_call(sa->tre, &call, NULL, NULL);
+    if (tre_call(sa->tre, &call, on_used, sa) < 0)
+        report_line(sa->config, LOG_WARNING, "tred can't be asked to send by %08x", spi_in);
 }
 
 uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in)
@@ -173,6 +183,13 @@ uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in)
     if (gone && gone->redundant)
         next = child_sas_replacement(sa->children, gone->replaces, false);
     return next && !next->unwanted && !next->redundant ? next->spi_in : 0;
+}
+
+bool rekey_is_redundant(const IkeSa *sa, uint32_t spi_in)
+{
+    const ChildSa *child = child_sas_find(sa->children, spi_in);
+
+    return child && child->redundant;
 }
 
 static void forget_child(IkeSa *sa, uint32_t spi_in)
@@ -255,15 +272,13 @@ static bool is_replaced(const IkeSa *sa, const ChildSa *child)
 
 /* True if another sends in its place, which of several with the same selectors the newest does. One
  * whose place nothing has taken, or something for other selectors, may go on sending, to who has it
- * no more; and the redundant one of the peer's would send from its first packet on. */
+ * no more. */
 static bool has_successor(const IkeSa *sa, const ChildSa *child)
 {
     const ChildSa *sibling =
         child->replaces != 0 ? child_sas_replacement(sa->children, child->replaces, !child->by_peer)
                              : NULL;
 
-    if (child->redundant)
-        return false;
     if (sibling && sibling->gone != 0 && !is_replaced(sa, sibling))
         sibling = NULL; /* of two that linger neither has the other */
     return sends_in_place_of(sibling, child) || is_replaced(sa, child);

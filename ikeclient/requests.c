@@ -178,7 +178,8 @@ static void follow(IkeSa *sa)
 /* ---- the answer ---- */
 
 /* What we send by the Child SA that the peer deletes is lost once it has our answer: another one
- * sends before that. */
+ * sends before that. A redundant one may be in standby yet, and would send from its first packet
+ * on: it is that no more where it was used, and another one is then. */
 static void on_used(void *userdata, const TreReply *reply)
 {
     PeerQueue *peer = userdata;
@@ -208,9 +209,12 @@ static void on_delete_sealed(void *userdata, const TreReply *reply)
     }
     int r = peer_queue_keep(sa, reply);
     for (size_t i = 0; i < request->n_deleted && r == 0; i++) {
-        call.spi_in = rekey_next_child(holder, request->deleted[i]);
-        if (call.spi_in == 0)
+        const uint32_t next = rekey_next_child(holder, request->deleted[i]);
+        if (next == 0)
             continue;
+        if (rekey_is_redundant(holder, request->deleted[i]))
+            rekey_use_child(holder, request->deleted[i]);
+        call.spi_in = next;
         r = tre_call(sa->tre, &call, on_used, peer);
         request->awaited += r == 0;
     }

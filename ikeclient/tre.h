@@ -160,7 +160,8 @@ struct Tre {
 };
 
 /* Makes a call; `handler` is called once, and never before this returns. A NULL handler: the answer
- * does not matter. 0, -ENOMEM, -EBUSY beyond TRE_PENDING_MAX, or another negative errno of the bus.
+ * does not matter; of TRE_CLOSE and TRE_REMOVE_CHILD alone, as tred drops other calls that want
+ * none. 0, -EINVAL, -ENOMEM, -EBUSY beyond TRE_PENDING_MAX, or another negative errno of the bus.
  */
 int tre_call(Tre *tre, const TreCall *call, TreHandler handler, void *userdata);
 

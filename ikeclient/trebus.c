@@ -271,6 +271,8 @@ static int tre_bus_call(Tre *face, const TreCall *call, TreHandler handler, void
     TreBus *tre = (TreBus *)face;
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
 
+    if (!handler && call->method != TRE_CLOSE && call->method != TRE_REMOVE_CHILD)
+        return -EINVAL;
     const bool is_description = call->method == TRE_DESCRIBE;
     /* Properties are read over the bus alone. */
     sd_bus *bus = is_description || call->method == TRE_TRAFFIC ? tre->bus : way(tre);

@@ -3,9 +3,21 @@ have come, or ours until its own have crossed."""
 
 import re
 
-from lab.process import wait_until
+from lab.network import SEGW
+from lab.process import run, wait_until
 from lab.scripted import (CHILD_SA_NOT_FOUND, CREATE, HIGH, INFORMATIONAL, INVALID_KE_PAYLOAD, LOW, NO_ADDITIONAL_SAS,
                           NO_PROPOSAL_CHOSEN, REKEY_SA, TEMPORARY_FAILURE, ScriptedTest)
+
+
+# IKE messages from the HeNB don't come; ESP does.
+_UNHEARD = """
+table ip unheard {
+  chain in {
+    type filter hook input priority filter
+    udp dport 4500 @th,64,32 0 drop
+  }
+}
+"""
 
 
 class DataPlaneTest(ScriptedTest):
@@ -81,6 +93,32 @@ class ChildCollisionTest(ScriptedTest):
         self.segw_asks("delete-child", 1, theirs)
         self.ping(mine, 20)
         self.assertNotIn("stray", self.segw.output())
+        self.assert_one_left(1, mine)
+
+    def test_nothing_is_sent_by_our_redundant_child_any_more_while_it_is_deleted(self):
+        self.tunnel()
+        theirs, mine, _, _ = self.cross(HIGH, LOW)
+        self.tred.wait_for(rf"Child SA {self.old[1]:08x} sends from now on")
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-child")
+        self.ping(self.old_spi(), 20)
+        self.assertNotIn(f"pong {mine}", self.segw.output())
+        self.assertNotIn("stray", self.segw.output())
+        self.segw_asks("delete-child", 1, self.old_spi())
+        self.assert_one_left(1, theirs)
+
+    def test_what_the_segw_sends_by_its_redundant_child_before_it_has_our_answer_is_taken_in(self):
+        self.tunnel()
+        theirs, mine, _, _ = self.cross(LOW, HIGH)
+        self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-child {self.old[1]:08x}")
+        self.addCleanup(run, ["nft", "delete", "table", "ip", "unheard"], namespace=SEGW, check=False)
+        run(["nft", "-f", "-"], namespace=SEGW, stdin=_UNHEARD)
+        self.segw.tell("delete-child", 1, theirs)
+        self.client.wait_for("Delete of the Child SA, answered")
+        self.segw.tell("ping", theirs, 5)
+        for number in range(1, 6):
+            self.segw.expect(rf"pong {mine} {number}$")
+        run(["nft", "delete", "table", "ip", "unheard"], namespace=SEGW)
+        self.segw_asks("send", 1)
         self.assert_one_left(1, mine)
 
     def ours_first(self):

@@ -335,6 +335,15 @@ static void a_call_whose_answer_does_not_matter_wants_none(void **state)
     sd_bus_message_unref(got.message);
 }
 
+/* tred would drop it. */
+static void a_call_that_takes_nothing_back_is_not_made_without_an_answer(void **state)
+{
+    Stage *stage = *state;
+
+    channel_grant(stage);
+    assert_int_equal(call(stage, TRE_USE_CHILD, NULL), -EINVAL);
+}
+
 static void an_error_of_treds_own_is_told_at_once(void **state)
 {
     Stage *stage = *state;
@@ -616,6 +625,7 @@ int main(void)
         TREBUS_TEST(without_a_channel_all_goes_over_the_bus),
         TREBUS_TEST(what_is_no_channel_is_no_reason_to_give_up),
         TREBUS_TEST(a_call_whose_answer_does_not_matter_wants_none),
+        TREBUS_TEST(a_call_that_takes_nothing_back_is_not_made_without_an_answer),
         TREBUS_TEST(an_error_of_treds_own_is_told_at_once),
         TREBUS_TEST(any_other_error_waits_for_the_signals_that_were_sent_before_it),
         TREBUS_TEST(the_same_error_over_the_bus_has_overtaken_nothing),
