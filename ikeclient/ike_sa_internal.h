@@ -1,5 +1,5 @@
-/* What the tasks that set an IKE SA up (init_task.c, auth_task.c) share with its life (ike_sa.c).
- */
+/* What the tasks that set an IKE SA up (init_task.c, auth_task.c) and what comes in for it
+ * (ike_sa_receive.c) share with its life (ike_sa.c). */
 #pragma once
 
 #include "ikeclient/ike_sa.h"
@@ -20,6 +20,10 @@ int ike_sa_establish(IkeSa *sa);
  * waited for all the same (RFC 7296 2.21.1); the peer of an established SA is asked whether it is
  * there (2.4). */
 void ike_sa_hint(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A datagram, and an error of the network, as the transport tells them; `userdata` is the IkeSa. */
+bool ike_sa_receive(void *userdata, Bytes datagram, const Endpoint *sender);
+void ike_sa_network_error(void *userdata, int error);
 
 extern const TaskKind init_task;  /* init_task.c: IKE_SA_INIT, steps 1 and 2 */
 extern const TaskKind rival_task; /* the same, for another answer to another IKE SA's request */

@@ -5,6 +5,7 @@
 #include "base/reason.h"
 #include "ikeclient/informational.h"
 #include "ikeclient/rekey_ike.h"
+#include "ikeclient/udp_socket.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -391,8 +392,8 @@ static bool find_way(const IkeSa *sa, const Endpoint *address, Endpoint *ret_rem
 
     *ret_remote = *address;
     endpoint_set_port(ret_remote, endpoint_port(in_use));
-    return !endpoint_same_address(address, in_use) &&
-           transport_source(ret_remote, ret_source) == 0 && !is_inner(sa, ret_source);
+    return !endpoint_same_address(address, in_use) && udp_source(ret_remote, ret_source) == 0 &&
+           !is_inner(sa, ret_source);
 }
 
 /* The source of a packet is nobody's word: whoever is on the path can send what the SeGW has sent

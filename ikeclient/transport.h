@@ -80,10 +80,6 @@ void transport_try(Transport *transport, const Datagrams *datagrams, const Endpo
                    const Endpoint *source);
 void transport_end_tries(Transport *transport);
 
-/* The address by which the kernel would send to `remote`, with port 0. 0, or a negative errno:
- * there is none. */
-int transport_source(const Endpoint *remote, Endpoint *ret);
-
 const Endpoint *transport_local(const Transport *transport);
 const Endpoint *transport_remote(const Transport *transport);
 
