@@ -6,9 +6,9 @@
  * NET is tred-net's path, which it starts; HELPER is tred-esp's, for the user-space plane; "kernel"
  * stands for the kernel's ESP.
  * a and b are the two ends; SUITE is aes128gcm16, aes256gcm16, chacha20poly1305, aes128-sha256 or
- * aes256-sha256. LOCAL and REMOTE are outer IPv4 addresses, INNER and FAR inner ones. It says
- * "ready", moves packets until SIGTERM, and then says what it counted. Not for use: its keys are no
- * secret.
+ * aes256-sha256. LOCAL and REMOTE are outer IPv4 addresses, INNER and FAR inner ones, and FAR "any"
+ * is all of them. It says "ready", moves packets until SIGTERM, and then says what it counted. Not
+ * for use: its keys are no secret.
  *
  * COMMANDS is a FIFO, for playing rekeys and MOBIKE; each line in it is carried out in turn and
  * answered by "LINE: done", or by an error. Pairs of SAs are numbered, the first is 1:
@@ -104,6 +104,10 @@ static bool parse_host_selector(const char *text, IkeTs *ret)
     IkeSelector *selector = &ret->selectors[0];
     ret->n_selectors = 1;
     *selector = (IkeSelector){.type = IKE_TS_IPV4_ADDR_RANGE, .end_port = UINT16_MAX};
+    if (strcmp(text, "any") == 0) {
+        memset(selector->end, 0xff, sizeof(struct in_addr));
+        return true;
+    }
     return inet_pton(AF_INET, text, selector->start) == 1 &&
            inet_pton(AF_INET, text, selector->end) == 1;
 }

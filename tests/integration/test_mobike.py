@@ -3,13 +3,13 @@
 import re
 
 from lab.case import LabTest
-from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4
+from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6
 from lab.process import run, wait_until
 from lab.scripted import INFORMATIONAL, ScriptedTest
 from lab.traffic import ping
 
 USER = {"data-plane": {"mode": "user"}}
-OTHER_IPV4 = "192.0.2.3"
+OTHER_IPV4, OTHER_IPV6 = "192.0.2.3", "2001:db8::3"
 _DEAD = """
 table inet dead {
   chain in {
@@ -128,6 +128,17 @@ class AllTrafficTest(MovableTest):
         self.assert_moved(gateway, client, OTHER_IPV4)
         self.change(HENB_IPV4)
         self.assert_moved(gateway, client, HENB_IPV4)
+
+    def test_over_ipv6_the_tunnel_moves_to_another_address(self):
+        gateway, _, client = self.tunnel(SEGW_IPV6)
+        self.addCleanup(self.ipv6_address, HENB_IPV6)
+        self.ipv6_address(OTHER_IPV6)
+        self.assert_moved(gateway, client, f"[{OTHER_IPV6}]")
+        self.assertEqual(self.way(SEGW_IPV6), "wan")
+
+    def ipv6_address(self, new):
+        run(["ip", "-6", "addr", "flush", "dev", "wan", "scope", "global"], namespace=HENB)
+        run(["ip", "addr", "add", f"{new}/64", "dev", "wan", "nodad"], namespace=HENB)
 
     def test_while_there_is_no_way_nothing_for_the_segw_enters_the_tunnel_and_then_it_moves(self):
         gateway, _, client = self.tunnel()

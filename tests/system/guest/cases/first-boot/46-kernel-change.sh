@@ -140,4 +140,26 @@ check "the HeNB's has seen no number twice" matches_text 0 counted a replays
 check "nor has the SeGW's" matches_text 0 counted b replays
 check "nothing that came in was not authentic" matches_text 0 counted a authentic
 ip address delete 192.0.2.77/24 dev henb0
+
+# With selectors that take in the SeGW itself, as 0.0.0.0/0 does: its own packets are not to enter the tunnel, also after a move.
+rm "$folder"/?
+check "the SeGW's end is up once more" end_up b segw "$segw_direct" 192.0.2.2 $far $near
+check "an end for all addresses is up" end_up a henb 192.0.2.2 "$segw_direct" $near any
+way_to_segw() {
+    ip route get "$segw_direct" | grep -q "dev henb0" || { ip route get "$segw_direct" && false; }
+}
+all_moves() {
+    moves "$1" && way_to_segw
+}
+check "packets cross, and those for the SeGW go around the tunnel" all_moves 4801
+ip address add 192.0.2.77/24 dev henb0
+all_moves_away() {
+    moves_away && way_to_segw
+}
+check "it moves to another address, and packets cross" all_moves_away
+check "its pair is removed" does a remove 1
+check "the end for all addresses ends" end_down a
+check "the other one ends" end_down b
+check "no state of theirs is left" matches_text 0 states
+ip address delete 192.0.2.77/24 dev henb0
 rm -r "$folder"
