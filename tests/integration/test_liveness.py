@@ -101,6 +101,17 @@ class ScriptedDeafTest(ScriptedTest):
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}(?: notify={self.NATD_SOURCE} .*)?$")  # the question comes first
         return pings
 
+    def test_traffic_that_only_ever_goes_out_ends_and_replaces_nothing(self):
+        self.tunnel(connection={"liveness": "4", "reconnect": "yes"})
+        pings = self.starting(Pings(INNER_IPV4).process)
+        for _ in range(6):  # which are answered, and nothing else comes
+            self.segw.expect(rf"request 1 \d+ {INFORMATIONAL}$")
+        self.assertGreater(self.tred.children()[0]["PacketsOut"], 0)
+        pings.stop()
+        self.assertNotIn("may have forgotten this host", self.client.output())
+        self.assertEqual(self.client.output().count("established  "), 1)
+        self.assert_one_left(1, self.old_spi())
+
     def test_esp_that_stays_away_leads_to_another_ike_sa(self):
         pings = self.deaf()
         self.client.wait_for("may have forgotten this host; connecting anew", 30.0)
