@@ -10,6 +10,12 @@ bool bytes_equal(Bytes a, Bytes b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+void bytes_copy(uint8_t *ret, Bytes bytes)
+{
+    if (bytes.data) /* which memcpy() asks for, whatever the size */
+        memcpy(ret, bytes.data, bytes.size);
+}
+
 Bytes bytes_slice(Bytes bytes, size_t offset, size_t size)
 {
     if (offset >= bytes.size)
@@ -172,15 +178,15 @@ void writer_bytes(Writer *writer, Bytes bytes)
 {
     uint8_t *place = writer_extend(writer, bytes.size);
 
-    if (place && bytes.size > 0)
-        memcpy(place, bytes.data, bytes.size);
+    if (place)
+        bytes_copy(place, bytes);
 }
 
 void writer_zeros(Writer *writer, size_t size)
 {
     uint8_t *place = writer_extend(writer, size);
 
-    if (place && size > 0)
+    if (place)
         memset(place, 0, size);
 }
 

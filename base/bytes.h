@@ -20,6 +20,9 @@ bool bytes_equal(Bytes a, Bytes b);
 /* The part of `bytes` from `offset` (at most `size` octets; clipped to what is there). */
 Bytes bytes_slice(Bytes bytes, size_t offset, size_t size);
 
+/* Puts the octets at `ret`, which has room for them. */
+void bytes_copy(uint8_t *ret, Bytes bytes);
+
 /* A cursor over a view. Each read either yields its value and moves on, or returns -EBADMSG (fewer
  * octets left than asked for), leaves *ret untouched and does not move. Integers are in network
  * order. */

@@ -213,8 +213,8 @@ static int decode_text(Reader *reader, Reason *ret)
         if (!isprint(text.data[i]))
             r = -EBADMSG;
     }
-    if (r >= 0 && text.size > 0)
-        memcpy(ret->text, text.data, text.size);
+    if (r >= 0)
+        bytes_copy((uint8_t *)ret->text, text);
     return r;
 }
 

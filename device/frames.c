@@ -256,8 +256,7 @@ static int key_read(Reader *reader, DeviceFacts *ret)
 
     if (bytes_read(reader, DEVICE_KEY_SIZE_MAX, &key) < 0)
         return -EBADMSG;
-    if (key.size > 0)
-        memcpy(ret->key, key.data, key.size);
+    bytes_copy(ret->key, key);
     ret->key_size = key.size;
     return 0;
 }

@@ -76,8 +76,7 @@ int tpm_integer_pad(Bytes integer, uint8_t *ret, size_t size)
     }
     integer = bytes_slice(integer, zeros, size);
     memset(ret, 0, size - integer.size);
-    if (integer.size > 0)
-        memcpy(ret + size - integer.size, integer.data, integer.size);
+    bytes_copy(ret + size - integer.size, integer);
     return 0;
 }
 

@@ -164,10 +164,8 @@ int device_install(Device *device, Bytes bundle, Bytes approval, DeviceDone done
 
     if (!both)
         return -ENOMEM;
-    if (bundle.size > 0)
-        memcpy(both, bundle.data, bundle.size);
-    if (approval.size > 0)
-        memcpy(both + bundle.size, approval.data, approval.size);
+    bytes_copy(both, bundle);
+    bytes_copy(both + bundle.size, approval);
     int r = file_seal((Bytes){both, bundle.size + approval.size}, "tred-device", &fd);
     return r < 0 ? r : job_ask(device, &request, fd, done, userdata);
 }

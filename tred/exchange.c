@@ -218,8 +218,7 @@ int owned_bytes_copy(Bytes from, OwnedBytes *ret)
     ret->data = malloc(from.size + 1); /* malloc(0) may be NULL */
     if (!ret->data)
         return -ENOMEM;
-    if (from.size > 0)
-        memcpy(ret->data, from.data, from.size);
+    bytes_copy(ret->data, from);
     ret->size = from.size;
     return 0;
 }

@@ -336,8 +336,7 @@ int reassembly_add(Reassembly *reassembly, uint16_t number, uint16_t total, uint
     copy = malloc(plain.size + 1); /* never of size 0 */
     if (!copy)
         return -ENOMEM;
-    if (plain.size > 0)
-        memcpy(copy, plain.data, plain.size);
+    bytes_copy(copy, plain);
     reassembly->pieces[number - 1].present = true;
     reassembly->pieces[number - 1].data = copy;
     reassembly->pieces[number - 1].size = plain.size;

@@ -47,8 +47,7 @@ int frame_read_text(Reader *reader, char *ret, size_t size)
         if (text.data[i] < ' ' || text.data[i] == DELETE)
             return -EBADMSG;
     }
-    if (text.size > 0)
-        memcpy(ret, text.data, text.size);
+    bytes_copy((uint8_t *)ret, text);
     ret[text.size] = '\0';
     return 0;
 }

@@ -191,6 +191,20 @@ static void a_patch_outside_of_what_is_written_overflows(void **state)
     assert_memory_equal(buffer, ((uint8_t[8]){0}), 8);
 }
 
+static void as_many_octets_are_copied_as_there_are(void **state)
+{
+    static const uint8_t two[] = {1, 2};
+    uint8_t room[3] = {9, 9, 9};
+
+    (void)state;
+    bytes_copy(room, (Bytes){0});
+    assert_int_equal(room[0], 9);
+    bytes_copy(room, (Bytes){two, 0});
+    assert_int_equal(room[0], 9);
+    bytes_copy(room, BYTES_OF(two));
+    assert_memory_equal(room, ((const uint8_t[]){1, 2, 9}), sizeof(room));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +218,7 @@ int main(void)
         cmocka_unit_test(a_write_that_does_not_fit_writes_nothing_and_sticks),
         cmocka_unit_test(what_is_written_can_be_patched),
         cmocka_unit_test(a_patch_outside_of_what_is_written_overflows),
+        cmocka_unit_test(as_many_octets_are_copied_as_there_are),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
