@@ -467,6 +467,171 @@ static void events_cross_unchanged(void **state)
     assert_int_equal(report_decode(message, &report), -EBADMSG);
 }
 
+static void an_inner_address_of_another_size_or_prefix_is_refused(void **state)
+{
+    (void)state;
+    static const InnerAddress good[] = {{4, 0, {10}}, {4, 32, {10}}, {16, 128, {0xfd}}};
+    static const InnerAddress bad[] = {{4, 33, {10}}, {16, 129, {0xfd}}, {0, 0, {0}},
+                                       {3, 24, {10}}, {5, 32, {10}},     {15, 64, {0xfd}}};
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    const Order order = {.type = ORDER_ADD_SA, .sa = sa};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order decoded;
+    memset(sa->addresses, 0, sizeof(sa->addresses));
+    sa->n_addresses = 1;
+    for (size_t i = 0; i < ELEMENTS(good); i++) {
+        sa->addresses[0] = good[i];
+        check_sa(sa);
+    }
+    for (size_t i = 0; i < ELEMENTS(bad); i++) {
+        sa->addresses[0] = bad[i];
+        assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+    }
+}
+
+static void a_data_plane_of_another_kind_is_refused(void **state)
+{
+    (void)state;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order order = {.type = ORDER_OPEN, .mode = DATAPLANE_USER, .interfaces = {1, {"segw0"}}};
+    Order decoded;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
+    assert_int_equal(decoded.mode, DATAPLANE_USER);
+    order.mode = DATAPLANE_NONE;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+}
+
+static void a_path_mtu_below_what_every_host_takes_is_refused(void **state)
+{
+    (void)state;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order order = {.type = ORDER_PATH_MTU, .id = 1, .path = {.mtu = 68}}, decoded;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), 0);
+    order.path.mtu--;
+    assert_int_equal(order_decode(encoded(&order, buffer), &decoded), -EBADMSG);
+}
+
+/* ORDER_PROTECT: type, number, mode, one name behind its size, and the size of the networks, which
+ * begin with their number and three octets. */
+static void selectors_of_another_type_or_number_are_refused(void **state)
+{
+    (void)state;
+    enum { NUMBER_AT = 5 + 1 + 1 + 1 + 5 + 2, TYPE_AT = NUMBER_AT + 4 };
+    ProtectOrder protect = {
+        .mode = PROTECT_YES,
+        .interfaces = {1, {"segw0"}},
+        .networks = {.n_selectors = 1, .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE}}}};
+    const Order order = {.type = ORDER_PROTECT, .protect = &protect};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Order decoded;
+    const Bytes message = encoded(&order, buffer);
+    assert_int_equal(buffer[NUMBER_AT], 1);
+    assert_int_equal(buffer[TYPE_AT], IKE_TS_IPV4_ADDR_RANGE);
+    buffer[NUMBER_AT]++;
+    assert_int_equal(order_decode(message, &decoded), -EBADMSG);
+    buffer[NUMBER_AT]--;
+    buffer[TYPE_AT] = 9;
+    assert_int_equal(order_decode(message, &decoded), -EBADMSG);
+    buffer[TYPE_AT] = IKE_TS_IPV4_ADDR_RANGE;
+    assert_int_equal(order_decode(message, &decoded), 0);
+    order_deinit(&decoded);
+}
+
+/* ORDER_MOVE_SA: type, number, SPI and transport, and the family of the SeGW's address. */
+static void an_address_of_another_family_is_refused(void **state)
+{
+    (void)state;
+    enum { FAMILY_AT = 1 + 4 + 4 + 4 };
+    Order order = {.type = ORDER_MOVE_SA, .path = {.mtu = 1400}}, decoded;
+    uint8_t buffer[ORDER_SIZE_MAX];
+    set_outer(&order.path.remote, AF_INET, 1);
+    const Bytes message = encoded(&order, buffer);
+    assert_int_equal(buffer[FAMILY_AT], 4);
+    buffer[FAMILY_AT] = 5;
+    assert_int_equal(order_decode(message, &decoded), -EBADMSG);
+}
+
+static Bytes answer_encoded(const Answer *answer, uint8_t buffer[ORDER_SIZE_MAX])
+{
+    Writer writer;
+    Bytes message = {0};
+    writer_init(&writer, buffer, ORDER_SIZE_MAX);
+    answer_encode(&writer, answer);
+    assert_int_equal(writer_finish(&writer, &message), 0);
+    return message;
+}
+
+/* Kind, type, number, error, and then the size of the sentence. */
+enum { ANSWER_TYPE_AT = 1, ANSWER_ERROR_AT = 6, ANSWER_TEXT_AT = 10 };
+
+static void a_sentence_without_room_for_its_end_is_refused(void **state)
+{
+    (void)state;
+    Answer answer = {.type = ORDER_ADD_SA, .error = -EIO};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Report report;
+    memset(answer.reason.text, 'x', sizeof(answer.reason.text) - 1);
+    Bytes message = answer_encoded(&answer, buffer);
+    assert_int_equal(report_decode(message, &report), 0);
+    assert_string_equal(report.answer.reason.text, answer.reason.text);
+    buffer[message.size++] = 'x';
+    buffer[ANSWER_TEXT_AT] = sizeof(answer.reason.text) >> 8;
+    buffer[ANSWER_TEXT_AT + 1] = sizeof(answer.reason.text) & 0xff;
+    assert_int_equal(report_decode(message, &report), -EBADMSG);
+}
+
+static void an_answer_to_no_order_or_of_no_error_is_refused(void **state)
+{
+    (void)state;
+    static const uint8_t types[] = {0, ORDER_TYPES, 0xff};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Report report;
+    const Bytes refused = answer_encoded(&(Answer){.type = ORDER_ADD_SA, .error = -1}, buffer);
+    buffer[ANSWER_ERROR_AT + 2] = 0x7f;
+    buffer[ANSWER_ERROR_AT + 3] = 0xff;
+    assert_int_equal(report_decode(refused, &report), 0);
+    assert_int_equal(report.answer.error, -INT16_MAX);
+    buffer[ANSWER_ERROR_AT + 2] = 0x80;
+    buffer[ANSWER_ERROR_AT + 3] = 0;
+    assert_int_equal(report_decode(refused, &report), -EBADMSG);
+    const Bytes taken = answer_encoded(&(Answer){.type = ORDER_ADD_SA}, buffer);
+    assert_int_equal(report_decode(taken, &report), 0);
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        buffer[ANSWER_TYPE_AT] = types[i];
+        assert_int_equal(report_decode(taken, &report), -EBADMSG);
+    }
+}
+
+static void a_data_plane_that_has_become_nothing_is_refused(void **state)
+{
+    (void)state;
+    static const DataPlaneMode modes[] = {DATAPLANE_AUTO, DATAPLANE_NONE};
+    uint8_t buffer[ORDER_SIZE_MAX];
+    Report report;
+    for (size_t i = 0; i < ELEMENTS(modes); i++) {
+        const Answer answer = {.type = ORDER_OPEN, .mode = modes[i]};
+        assert_int_equal(report_decode(answer_encoded(&answer, buffer), &report), -EBADMSG);
+    }
+}
+
+static void a_report_of_another_kind_or_with_an_octet_too_many_is_refused(void **state)
+{
+    (void)state;
+    const uint8_t event[] = {2, DATAPLANE_HARD_LIFETIME, 1, 2, 3, 4, 0};
+    const uint8_t other[] = {3, DATAPLANE_HARD_LIFETIME, 1, 2, 3, 4};
+    uint8_t buffer[ORDER_SIZE_MAX] = {0};
+    Report report = {.event = {.spi_in = 9}};
+    assert_int_equal(report_decode(BYTES_OF(event), &report), -EBADMSG);
+    assert_int_equal(report_decode(BYTES_OF(other), &report), -EBADMSG);
+    assert_int_equal(report_decode((Bytes){0}, &report), -EBADMSG);
+    Bytes message = answer_encoded(&(Answer){.type = ORDER_ADD_SA}, buffer);
+    buffer[message.size++] = 0;
+    assert_int_equal(report_decode(message, &report), -EBADMSG);
+    assert_int_equal(report.event.spi_in, 9);
+    assert_int_equal(report_decode((Bytes){event, sizeof(event) - 1}, &report), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -535,6 +700,15 @@ int main(void)
         cmocka_unit_test(answers_cross_unchanged),
         cmocka_unit_test(events_cross_unchanged),
         cmocka_unit_test(an_order_is_received_with_its_descriptor_and_wiped_where_it_stood),
+        cmocka_unit_test(an_inner_address_of_another_size_or_prefix_is_refused),
+        cmocka_unit_test(a_data_plane_of_another_kind_is_refused),
+        cmocka_unit_test(a_path_mtu_below_what_every_host_takes_is_refused),
+        cmocka_unit_test(selectors_of_another_type_or_number_are_refused),
+        cmocka_unit_test(an_address_of_another_family_is_refused),
+        cmocka_unit_test(a_sentence_without_room_for_its_end_is_refused),
+        cmocka_unit_test(an_answer_to_no_order_or_of_no_error_is_refused),
+        cmocka_unit_test(a_data_plane_that_has_become_nothing_is_refused),
+        cmocka_unit_test(a_report_of_another_kind_or_with_an_octet_too_many_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
