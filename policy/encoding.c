@@ -60,12 +60,10 @@ int line_next(Bytes *rest, char *ret, size_t size)
 
     if (rest->size == 0)
         return 0;
-    end = memchr(rest->data, '\n', rest->size);
+    end = memchr(rest->data, '\n', rest->size < size ? rest->size : size);
     if (!end)
         return -EBADMSG;
-    length = (size_t)(end - rest->data);
-    if (length >= size)
-        return -EBADMSG;
+    length = (size_t)(end - rest->data); /* less than `size`, which leaves room for a zero */
     for (size_t i = 0; i < length; i++) {
         if (rest->data[i] < ' ' || rest->data[i] > '~')
             return -EBADMSG;

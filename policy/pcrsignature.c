@@ -19,15 +19,14 @@ enum {
 
 static bool is_none(const char *word)
 {
-    return word && strcmp(word, "-") == 0;
+    return strcmp(word, "-") == 0;
 }
 
 static int signature_take(const char *fingerprint, const char *signature, PcrSignature *entry)
 {
     if (is_none(fingerprint) && is_none(signature))
         return 0;
-    if (!fingerprint || !signature ||
-        hex_decode(fingerprint, entry->fingerprint, sizeof(entry->fingerprint)) < 0 ||
+    if (hex_decode(fingerprint, entry->fingerprint, sizeof(entry->fingerprint)) < 0 ||
         hex_decode_some(signature, entry->signature, sizeof(entry->signature),
                         &entry->signature_size) < 0 ||
         entry->signature_size == 0)
@@ -74,7 +73,7 @@ static const char *entry_take(char *line, PcrSignature *ret)
     char *values = word_next(&line);
 
     *ret = (PcrSignature){0};
-    if (!values || line)
+    if (!values || line) /* with the sixth there are those before it */
         return "it does not have six words";
     if (pcr_bank_from_name(bank, &ret->expected.bank) < 0)
         return "its first word is neither sha256 nor sha384";

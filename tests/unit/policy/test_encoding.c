@@ -61,7 +61,7 @@ static Bytes text_of(const char *text)
 
 static void lines_come_one_by_one(void **state)
 {
-    Bytes rest = text_of("one\n\ntwo words\n");
+    Bytes rest = text_of("one\n\ntwo words\n ~\n");
     char line[10];
     (void)state;
 
@@ -71,12 +71,15 @@ static void lines_come_one_by_one(void **state)
     assert_string_equal(line, "");
     assert_int_equal(line_next(&rest, line, sizeof(line)), 1);
     assert_string_equal(line, "two words");
+    assert_int_equal(line_next(&rest, line, sizeof(line)), 1);
+    assert_string_equal(line, " ~"); /* the first and the last that can be printed */
     assert_int_equal(line_next(&rest, line, sizeof(line)), 0);
 }
 
 static void a_line_without_an_end_too_long_or_of_other_octets_is_refused(void **state)
 {
-    static const char *const bad[] = {"one", "four4\n", "a\tb\n", "a\r\n", "\x7f\n", "\xc3\xa4\n"};
+    static const char *const bad[] = {"one",    "four",  "four4",  "four4\n",
+                                      "a\tb\n", "a\r\n", "\x7f\n", "\xc3\xa4\n"};
     char line[5];
     (void)state;
 

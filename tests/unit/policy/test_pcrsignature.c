@@ -84,6 +84,9 @@ static void what_is_not_such_a_file_is_refused_with_its_line(void **state)
         {HEADING "sha256 7 " HEX32 " " HEX32 "  -\n", "fourth and fifth"},
         {HEADING "sha256 7 " HEX32 " - - " HEX32 "\n", "sixth"},
         {HEADING "sha256 7 " HEX32 " - - " HEX32 "," HEX32 "\n", "sixth"},
+        {HEADING "sha256 7 " HEX32 " - - 0011\n", "sixth"},
+        {HEADING "sha256 7 " HEX32 " - - \n", "sixth"},
+        {HEADING "sha256 7,8 " HEX32 " - - " HEX32 "\n", "sixth"},
     };
 
     (void)state;
@@ -117,12 +120,28 @@ static void one_state_too_many_is_refused(void **state)
     assert_non_null(strstr(reason.text, "too many"));
 }
 
+static void a_file_that_is_not_there_is_to_be_installed_and_another_is_not(void **state)
+{
+    Reason reason = {0};
+    PcrSignatures *signatures = NULL;
+
+    (void)state;
+    assert_int_equal(pcr_signatures_read("/nonexistent/states", &signatures, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nonexistent/states can't be read"));
+    assert_non_null(strstr(reason.text, "tre-provision install-policy"));
+    assert_int_equal(pcr_signatures_read("/", &signatures, &reason), -EISDIR);
+    assert_non_null(strstr(reason.text, "can't be read"));
+    assert_null(strstr(reason.text, "tre-provision install-policy"));
+    assert_null(signatures);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(states_come_back_as_they_went_in),
         cmocka_unit_test(what_is_not_such_a_file_is_refused_with_its_line),
         cmocka_unit_test(one_state_too_many_is_refused),
+        cmocka_unit_test(a_file_that_is_not_there_is_to_be_installed_and_another_is_not),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
