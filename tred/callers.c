@@ -61,7 +61,7 @@ static int on_name_lost(sd_bus_message *signal, void *userdata, sd_bus_error *er
     Caller *caller;
 
     (void)error;
-    if (sd_bus_message_read(signal, "s", &name) < 0)
+    if (sd_bus_message_read(signal, "s", &name) <= 0)
         return 0;
     work_forget_caller(daemon, name);
     channel_close(daemon, name);
@@ -121,11 +121,13 @@ static int on_user(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     Caller *caller = userdata;
     uint32_t uid = 0;
+    int r = 0;
 
     (void)error;
     caller->asking = sd_bus_slot_unref(caller->asking);
-    if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &uid) > 0 &&
-        user_take(&caller->daemon->users, uid, &caller->user) < 0)
+    if (!sd_bus_message_is_method_error(reply, NULL) && sd_bus_message_read(reply, "u", &uid) > 0)
+        r = user_take(&caller->daemon->users, uid, &caller->user);
+    if (r < 0)
         log_warning("Out of memory for user %u", uid);
     waiting_go_on(caller, sd_bus_message_get_error(reply));
     return 0;

@@ -32,13 +32,13 @@ static_assert((int)DH_PUBLIC_MAX <= (int)SECRET_BLOCK_MAX &&
 static size_t total_max(void)
 {
     struct rlimit limit;
-    size_t room = 0;
+    rlim_t usable;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= DESCRIPTORS_MAX)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return EXCHANGES_TOTAL_MAX;
-    if (limit.rlim_cur > DESCRIPTORS_OWN)
-        room = (size_t)(limit.rlim_cur - DESCRIPTORS_OWN) / DESCRIPTORS_EACH;
-    return room;
+    usable = limit.rlim_cur < DESCRIPTORS_MAX ? limit.rlim_cur : DESCRIPTORS_MAX;
+    usable = usable > DESCRIPTORS_OWN ? usable : DESCRIPTORS_OWN;
+    return (size_t)(usable - DESCRIPTORS_OWN) / DESCRIPTORS_EACH;
 }
 
 void users_init(Users *users, size_t each_max)

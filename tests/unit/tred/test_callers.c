@@ -27,7 +27,8 @@ typedef struct Bench {
     bool refused;       /* what the bus answers */
     int read_result;    /* of that answer */
     uint32_t uid;       /* in that answer */
-    const char *leaver; /* NULL: the signal can't be read */
+    const char *leaver; /* NULL: the signal can't be read, */
+    bool empty;         /* or there is nothing in it */
     unsigned asked, references;
     size_t n_carried_on, n_refused;
     sd_bus_message *carried_on[ANSWERED_MAX], *refused_calls[ANSWERED_MAX];
@@ -195,13 +196,14 @@ int __wrap_sd_bus_message_read(sd_bus_message *message, const char *types, ...)
     (void)message;
     va_start(values, types);
     if (strcmp(types, "s") == 0) {
-        *va_arg(values, const char **) = bench.leaver;
+        if (bench.leaver)
+            *va_arg(values, const char **) = bench.leaver;
     } else {
         *va_arg(values, uint32_t *) = bench.uid;
     }
     va_end(values);
     if (strcmp(types, "s") == 0)
-        return bench.leaver ? 1 : -EBADMSG;
+        return bench.leaver ? 1 : bench.empty ? 0 : -EBADMSG;
     return bench.read_result;
 }
 
@@ -317,6 +319,8 @@ static void whoever_leaves_takes_its_exchanges_and_nobody_elses(void **state)
     assert_int_equal(bench.daemon.users.n_exchanges, 3);
     leaves(":1.3");
     assert_int_equal(bench.freed, 0);
+    leaves(NULL);
+    bench.empty = true;
     leaves(NULL);
     assert_string_equal(bench.forgotten, ":1.3");
     leaves(":1.1");
@@ -520,6 +524,21 @@ static void whoever_leaves_while_it_is_asked_waits_for_nothing(void **state)
     callers_deinit(&bench.daemon);
 }
 
+static void a_verdict_is_nobodys_when_its_own_exchange_has_ended(void **state)
+{
+    Caller *caller = caller_known(":1.1", 1);
+    CallerExchange *judged = exchange_of(caller, 1), *other = exchange_of(caller, 2);
+
+    (void)state;
+    bench.daemon.judged_again = judged;
+    caller_exchange_free(other);
+    assert_ptr_equal(bench.daemon.judged_again, judged);
+    caller_exchange_free(judged);
+    assert_null(bench.daemon.judged_again);
+    leaves(":1.1");
+    callers_deinit(&bench.daemon);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -535,6 +554,7 @@ int main(void)
         cmocka_unit_test_setup(without_a_user_nothing_goes_on_and_it_is_asked_again, bench_init),
         cmocka_unit_test_setup(where_the_bus_can_not_be_asked_no_call_waits, bench_init),
         cmocka_unit_test_setup(whoever_leaves_while_it_is_asked_waits_for_nothing, bench_init),
+        cmocka_unit_test(a_verdict_is_nobodys_when_its_own_exchange_has_ended),
     };
 
     return cmocka_run_group_tests_name("callers", tests, NULL, NULL);

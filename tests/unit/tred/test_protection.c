@@ -234,6 +234,57 @@ static void keys_that_fit_one_direction_alone_are_refused(void **state)
     assert_null(protection);
 }
 
+static void what_follows_a_sealed_payload_is_malformed(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    const PeerMessage request = sa_peer_request(sa, 0);
+    OpenedMessage opened;
+    Bytes longer = sa_peer_seal(sa, &request);
+
+    longer.size++;
+    sa->datagram[27]++; /* RFC 7296 3.1: the last octet of Length */
+    assert_int_equal(protection_open(sa->ours, longer, &opened), PROTECTION_E_MALFORMED);
+    assert_int_equal(sa_peer_says_notify(sa, &request), 0);
+}
+
+/* RFC 7296 2.2 */
+static void message_ids_run_out_before_they_wrap(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    const IkeSuite suite = {.cipher = cipher_find(IKE_ENCR_AES_GCM_16, 128),
+                            .prf = prf_find(IKE_PRF_HMAC_SHA2_256),
+                            .group = IKE_GROUP_ECP_256};
+    const ProtectionTerms terms = {SA_SPI_I, SA_SPI_R, true, UINT32_MAX - 1, true};
+    PeerMessage answer = sa_auth_response(sa);
+    SealedMessage sealed = {0};
+
+    protection_free(sa->ours);
+    sa->ours = NULL;
+    assert_int_equal(protection_new(&suite, &sa->keys, &terms, &sa->ours), 0);
+    sa_request(sa, IKE_AUTH, UINT32_MAX - 1);
+    answer.message_id = UINT32_MAX - 1;
+    assert_int_equal(sa_peer_says_notify(sa, &answer), 0);
+    assert_int_equal(sa_seal_notify(sa, IKE_INFORMATIONAL, false, &sealed), -EOVERFLOW);
+    assert_int_equal(sealed.count, 0);
+}
+
+static void the_largest_message_is_taken_and_a_larger_one_is_not(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    static uint8_t octets[IKE_MESSAGE_MAX + 1];
+    PeerMessage request = sa_peer_request(sa, 0);
+    OpenedMessage opened;
+
+    /* IKE header, SK header, IV, Pad Length, ICV. */
+    request.plain = (Bytes){octets, IKE_MESSAGE_MAX - (28 + 4 + 8 + 1 + 16)};
+    assert_int_equal(sa_peer_seal(sa, &request).size, IKE_MESSAGE_MAX);
+    assert_int_equal(sa_peer_says(sa, &request, request.plain), 0);
+    assert_int_equal(protection_open(sa->ours, BYTES_OF(octets), &opened), PROTECTION_E_TOO_LARGE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +302,9 @@ int main(void)
         cmocka_unit_test(what_is_no_sealed_message_is_malformed),
         cmocka_unit_test(an_empty_message_is_sealed_and_opened),
         cmocka_unit_test(keys_that_fit_one_direction_alone_are_refused),
+        cmocka_unit_test(what_follows_a_sealed_payload_is_malformed),
+        cmocka_unit_test(message_ids_run_out_before_they_wrap),
+        cmocka_unit_test(the_largest_message_is_taken_and_a_larger_one_is_not),
     };
 
     if (secrets_init() < 0)

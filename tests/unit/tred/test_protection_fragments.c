@@ -1,11 +1,23 @@
 /* Are messages cut to fit the path, and put together again, whatever comes in between? */
 #include "sa_fixture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include <cmocka.h>
+
+/* Allocations of ours from now on until one fails; 0: none is to. */
+static size_t allocations_left;
+
+void *__wrap_malloc(size_t size);
+void *__real_malloc(size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return allocations_left > 0 && --allocations_left == 0 ? NULL : __real_malloc(size);
+}
 
 /* Our large request, as the SeGW would put it together again. */
 static void assert_fragments(Sa *sa, const SealedMessage *sealed, size_t max_datagram)
@@ -264,6 +276,81 @@ static void more_fragments_than_we_hold_are_too_large(void **state)
     assert_int_equal(sa_peer_says_notify(sa, &piece), PROTECTION_E_TOO_LARGE);
 }
 
+static void an_empty_message_is_not_cut_however_small_the_datagrams(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    _cleanup_(sealed_message_deinit) SealedMessage sealed = {0};
+
+    assert_int_equal(
+        protection_seal(sa->ours, IKE_AUTH, false, IKE_PAYLOAD_NONE, (Bytes){0}, 0, &sealed), 0);
+    assert_int_equal(sealed.count, 1);
+}
+
+static void a_message_is_cut_into_as_many_fragments_as_we_hold_and_no_more(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    _cleanup_(sealed_message_deinit) SealedMessage sealed = {0}, most = {0};
+    const PeerMessage answer = sa_auth_response(sa);
+    uint8_t plain[2048];
+    IkeMessage message;
+
+    assert_int_equal(protection_seal(sa->ours, IKE_AUTH, false, IKE_PAYLOAD_VENDOR_ID,
+                                     BYTES_OF(sa->large), SAFE_DATAGRAM, &sealed),
+                     0);
+    const size_t size = PROTECTION_DATAGRAMS_MAX * sa_peer_opens(sa, &sealed, 0, &message, plain);
+    assert_int_equal(sa_peer_says_notify(sa, &answer), 0);
+    assert_int_equal(protection_seal(sa->ours, IKE_AUTH, false, IKE_PAYLOAD_VENDOR_ID,
+                                     (Bytes){sa->datagram, size + 1}, SAFE_DATAGRAM, &most),
+                     PROTECTION_E_TOO_LARGE);
+    assert_int_equal(protection_seal(sa->ours, IKE_AUTH, false, IKE_PAYLOAD_VENDOR_ID,
+                                     (Bytes){sa->datagram, size}, SAFE_DATAGRAM, &most),
+                     0);
+    assert_int_equal(most.count, PROTECTION_DATAGRAMS_MAX);
+}
+
+static void no_message_is_cut_short_where_memory_fails(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+    _cleanup_(sealed_message_deinit) SealedMessage sealed = {0};
+    size_t nth = 0;
+    int r;
+
+    do {
+        allocations_left = ++nth;
+        r = protection_seal(sa->ours, IKE_AUTH, false, IKE_PAYLOAD_VENDOR_ID, BYTES_OF(sa->large),
+                            SAFE_DATAGRAM, &sealed);
+        assert_true(r == 0 || (r == -ENOMEM && sealed.count == 0));
+    } while (r != 0);
+    allocations_left = 0;
+    assert_int_equal(nth, sealed.count + 1); /* each has failed once */
+    assert_fragments(sa, &sealed, SAFE_DATAGRAM);
+}
+
+static void no_message_is_put_together_where_memory_fails(void **state)
+{
+    (void)state;
+    enum { ALLOCATIONS = 3 }; /* what is opened, what is kept, and the whole */
+
+    for (size_t nth = 1; nth <= ALLOCATIONS + 1; nth++) {
+        _cleanup_(sa_freep) Sa *sa = sa_new_gcm();
+        _cleanup_(opened_message_deinit) OpenedMessage opened = {0};
+        const PeerMessage one = sa_large_piece(sa, sa_auth_response(sa), 1, 2);
+        const PeerMessage two = sa_large_piece(sa, sa_auth_response(sa), 2, 2);
+
+        sa_request(sa, IKE_AUTH, 1);
+        assert_int_equal(sa_peer_says_notify(sa, &one), PROTECTION_E_FRAGMENT);
+        const Bytes datagram = sa_peer_seal(sa, &two);
+        allocations_left = nth;
+        assert_int_equal(protection_open(sa->ours, datagram, &opened),
+                         nth <= ALLOCATIONS ? -ENOMEM : 0);
+        allocations_left = 0;
+        assert_int_equal(opened.plain_size, nth <= ALLOCATIONS ? 0 : LARGE);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +368,10 @@ int main(void)
         cmocka_unit_test(each_message_is_put_together_anew),
         cmocka_unit_test(fragments_of_a_request_and_of_a_response_do_not_mix),
         cmocka_unit_test(more_fragments_than_we_hold_are_too_large),
+        cmocka_unit_test(an_empty_message_is_not_cut_however_small_the_datagrams),
+        cmocka_unit_test(a_message_is_cut_into_as_many_fragments_as_we_hold_and_no_more),
+        cmocka_unit_test(no_message_is_cut_short_where_memory_fails),
+        cmocka_unit_test(no_message_is_put_together_where_memory_fails),
     };
 
     if (secrets_init() < 0)

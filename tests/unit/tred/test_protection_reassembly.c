@@ -114,6 +114,9 @@ static void too_many_octets_are_refused_and_dropped(void **state)
                      REASSEMBLY_E_TOO_LARGE);
     assert_int_equal(reassembly.total, 0);
     assert_int_equal(reassembly.size, 0);
+    assert_int_equal(reassembly_add(&reassembly, 1, 2, 41, BYTES_OF(octets)), REASSEMBLY_E_MORE);
+    assert_int_equal(reassembly_add(&reassembly, 2, 2, 0, (Bytes){octets, HALF - 1}), 0);
+    assert_int_equal(reassembly.size, IKE_MESSAGE_MAX);
 }
 
 int main(void)

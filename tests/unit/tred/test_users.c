@@ -15,8 +15,20 @@ enum { MANY = 4000, SMALL_USERS = EXCHANGES_RESERVED / EXCHANGES_SMALL, SECOND =
 /* The limit on open descriptors, in the place of the kernel's (ld --wrap). */
 static rlim_t descriptors = RLIM_INFINITY;
 static int limit_result;
+/* Time, which stands still where a test has it do so. */
+static struct timespec frozen;
 
 int __wrap_getrlimit64(int resource, struct rlimit *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    if (frozen.tv_sec == 0)
+        return __real_clock_gettime(clock, ret);
+    *ret = frozen;
+    return 0;
+}
 
 int __wrap_getrlimit64(int resource, struct rlimit *ret)
 {
@@ -167,6 +179,22 @@ static void leaving_the_bus_clears_no_debt(void **state)
     assert_null(users.first);
 }
 
+static void a_quarter_of_a_second_is_too_much(void **state)
+{
+    Users users = many();
+    User *user = NULL;
+
+    (void)state;
+    frozen.tv_sec = 1000;
+    assert_int_equal(user_take(&users, 1, &user), 0);
+    user_time_end(user, user_time_begin() - (SECOND / 4 - 1));
+    assert_true(user_has_time(user));
+    user_time_end(user, user_time_begin() - 1);
+    assert_false(user_has_time(user));
+    frozen.tv_sec = 0;
+    users_end(&users);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_user_who_has_spent_its_share_waits_and_another_does_not),
         cmocka_unit_test(time_that_passes_without_work_for_a_user_is_not_spent),
         cmocka_unit_test(leaving_the_bus_clears_no_debt),
+        cmocka_unit_test(a_quarter_of_a_second_is_too_much),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
