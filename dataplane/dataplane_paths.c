@@ -131,7 +131,7 @@ typedef struct Destination {
 
 void plane_move_done(PlaneMove *move, int error, const char *why)
 {
-    if (error < 0 && move->error == 0) {
+    if (move->error == 0) {
         move->error = error;
         reason_set(&move->why, 0, "%s", why);
     }

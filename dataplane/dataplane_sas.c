@@ -103,10 +103,11 @@ int dataplane_count(DataPlane *plane, DataPlaneCounted counted, void *userdata)
 
 static const PlaneSa *sa_find(const DataPlane *plane, uint32_t spi_in)
 {
-    size_t i = 0;
-    while (i < plane->n_sas && plane->sas[i].spi_in != spi_in)
-        i++;
-    return i < plane->n_sas ? &plane->sas[i] : NULL;
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        if (plane->sas[i].spi_in == spi_in)
+            return &plane->sas[i];
+    }
+    return NULL;
 }
 
 int dataplane_sa_counters(const DataPlane *plane, uint32_t spi_in, SaCounters *ret)

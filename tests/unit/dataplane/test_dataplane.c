@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { ORDERS_MAX = 64 };
+enum { ORDERS_MAX = 128 };
 
 typedef struct Given {
     OrderType type;
@@ -27,6 +27,7 @@ typedef struct Given {
     Lifetime soft;
     uint64_t dscps;
     uint8_t interface;
+    int fd;
     uint64_t deadline;
     OrderAnswered answered;
     uint64_t cookie;
@@ -44,9 +45,23 @@ struct OrderLink {
 static OrderLink net, esp;
 static uint64_t now_us;
 
+/* How tred-net answers, and what is asked beside orders. */
+static struct {
+    DataPlaneMode mode;   /* that it opens */
+    bool keeps_tun;       /* as for the second pair of an interface */
+    bool refuses;         /* to be connected to */
+    uint64_t more;        /* packets that a pair has counted */
+    bool may_be_given_up; /* and was: */
+    char given_up[64];
+    const char *started_with; /* an argument */
+    unsigned n_left;          /* orders to one that is not there */
+} played;
+
 /* In the place of sd-event's and transport.c's (--wrap): what looks at the path MTU, and what there
  * is to see. */
 static sd_event_time_handler_t on_look;
+static uint64_t timer_us;
+static int n_timers;
 static int payload_max;
 int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
                                       uint64_t usec, uint64_t accuracy,
@@ -57,10 +72,20 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
                                       uint64_t usec, uint64_t accuracy,
                                       sd_event_time_handler_t handler, void *userdata)
 {
-    (void)event, (void)clock, (void)usec, (void)accuracy, (void)userdata;
-    *ret = NULL;
+    (void)event, (void)clock, (void)accuracy, (void)userdata;
+    *ret = (sd_event_source *)(void *)&timer_us;
     on_look = handler;
+    timer_us = usec;
+    n_timers++;
     return 0;
+}
+
+sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source);
+
+sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source)
+{
+    n_timers -= source != NULL;
+    return NULL;
 }
 
 int __wrap_transport_payload_max(const struct sockaddr_storage *remote)
@@ -80,19 +105,22 @@ int order_link_connect(const char *name, const char *path, sd_event *event,
                        const OrderLinkCallbacks *callbacks, OrderLink **ret)
 {
     (void)name, (void)path, (void)event;
-    return link_open(&net, callbacks, ret);
+    return played.refuses ? -ECONNREFUSED : link_open(&net, callbacks, ret);
 }
 
 int order_link_start(const char *name, const char *path, const char *argument, sd_event *event,
                      const OrderLinkCallbacks *callbacks, OrderLink **ret)
 {
-    (void)name, (void)path, (void)argument, (void)event;
-    return link_open(&esp, callbacks, ret);
+    (void)path, (void)event;
+    played.started_with = argument;
+    return link_open(strcmp(name, "tred-net") == 0 ? &net : &esp, callbacks, ret);
 }
 
 int order_link_leave(const char *path, const Order *order)
 {
-    (void)path, (void)order;
+    assert_string_equal(path, "/nowhere");
+    assert_int_equal(order->type, ORDER_UNPROTECT);
+    played.n_left++;
     return -ECONNREFUSED;
 }
 
@@ -105,7 +133,9 @@ void order_link_free(OrderLink *link)
 void order_link_give_up(OrderLink *link, const char *reason)
 {
     (void)link;
-    fail_msg("given up: %s", reason);
+    if (!played.may_be_given_up)
+        fail_msg("given up: %s", reason);
+    (void)snprintf(played.given_up, sizeof(played.given_up), "%s", reason);
 }
 
 uint64_t order_link_deadline(void)
@@ -116,7 +146,6 @@ uint64_t order_link_deadline(void)
 void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadline,
                      OrderAnswered answered, uint64_t cookie, void *userdata)
 {
-    (void)fd;
     assert_true(link->there && link->n_given < ORDERS_MAX);
     link->given[link->n_given++] = (Given){
         .type = order->type,
@@ -126,6 +155,7 @@ void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadl
         .soft = order->sa ? order->sa->soft : (Lifetime){0},
         .dscps = order->sa ? order->sa->dscps : 0,
         .interface = order->sa ? order->sa->interface : 0,
+        .fd = fd,
         .deadline = deadline,
         .answered = answered,
         .cookie = cookie,
@@ -140,14 +170,14 @@ static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
     const Given *given = &link->given[link->n_answered++];
     assert_int_equal(given->type, type);
     assert_int_equal(given->id, id);
-    Answer said = {.type = type, .error = error, .mode = DATAPLANE_USER};
+    Answer said = {.type = type, .error = error, .mode = played.mode};
     int fd = -1;
-    if (type == ORDER_ADD_SA && link == &net)
+    if (type == ORDER_ADD_SA && link == &net && !played.keeps_tun)
         fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3); /* the first one makes a TUN */
     if (error < 0)
         (void)snprintf(said.reason.text, sizeof(said.reason.text), "no");
     if (type == ORDER_SA_COUNTERS)
-        said.sa = (SaCounters){.packets_in = id};
+        said.sa = (SaCounters){.packets_in = id + played.more};
     if (type == ORDER_PLANE_COUNTERS)
         said.plane = (DataPlaneCounters){5, 8, 9, 10};
     if (type == ORDER_PROTECTION_COUNTERS)
@@ -188,7 +218,7 @@ typedef struct Lab {
     DataPlane *plane;
     Transport first, second;
     DataPlaneEvent event;
-    unsigned n_events, n_lost;
+    unsigned n_events, n_lost, n_opened;
 } Lab;
 
 static void note_event(const DataPlaneEvent *event, void *userdata)
@@ -202,6 +232,11 @@ static void note_lost(const char *reason, void *userdata)
 {
     (void)reason;
     ((Lab *)userdata)->n_lost++;
+}
+
+static void note_opened(void *userdata)
+{
+    ((Lab *)userdata)->n_opened++;
 }
 
 static struct sockaddr_storage loopback(uint16_t port)
@@ -221,12 +256,18 @@ static int setup(void **state)
     assert_non_null(lab);
     payload_max = 1472;
     now_us = 0;
+    n_timers = 0;
+    memset(&played, 0, sizeof(played));
+    played.mode = DATAPLANE_USER;
     lab->options = (DataPlaneOptions){
         .mode = DATAPLANE_USER,
         .interfaces = {2, {"segw0", "management0"}},
         .net_socket = "/nowhere",
         .esp_program = "/nowhere",
-        .callbacks = {.event = note_event, .lost = note_lost, .userdata = lab},
+        .callbacks = {.event = note_event,
+                      .lost = note_lost,
+                      .opened = note_opened,
+                      .userdata = lab},
     };
     assert_int_equal(sd_event_new(&lab->options.event), 0);
     assert_int_equal(transport_init(&lab->first, &any), 0);
@@ -627,6 +668,7 @@ static void what_is_counted_is_told_when_all_have_answered(void **state)
     lab->options.protect = &protect;
     for (int round = 0; round < 2; round++) {
         const int error = round == 0 ? 0 : -EIO;
+        played.more = error ? 1000 : 0; /* of what has failed nothing counts */
         assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
         assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), -EBUSY);
         answer(&esp, ORDER_SA_COUNTERS, 300, error);
@@ -649,6 +691,7 @@ static void what_is_counted_is_told_when_all_have_answered(void **state)
         assert_int_equal(sa.packets_in, 601);
     }
     /* What a pair has counted stays in the sum when it goes, and is asked for once more. */
+    played.more = 0;
     assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
     answer_all(&esp);
     answer_all(&net);
@@ -710,6 +753,359 @@ static void no_two_pairs_are_due_at_the_same_time(void **state)
     }
 }
 
+static void reopen(Lab *lab, DataPlaneMode mode)
+{
+    Reason reason = {0};
+    dataplane_close(lab->plane);
+    net.there = esp.there = false;
+    played.mode = mode;
+    lab->options.mode = mode;
+    assert_int_equal(dataplane_begin(&lab->options, &lab->plane, &reason), 0);
+    if (mode == DATAPLANE_NONE)
+        return;
+    answer_all(&net);
+    if (mode == DATAPLANE_USER)
+        answer_all(&esp);
+}
+
+static int give_over(Lab *lab, bool udp_encapsulated, const Transport *transport, Told *told)
+{
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    sa->spi_in = 300;
+    sa->udp_encapsulated = udp_encapsulated;
+    return dataplane_add_sa(lab->plane, sa, transport, note, told);
+}
+
+static void the_kernels_pairs_are_tred_nets_alone(void **state)
+{
+    Lab *lab = *state;
+    SaCounters sa;
+    Told added = {0}, used = {0}, moved = {0};
+    unsigned counted = 0;
+    reopen(lab, DATAPLANE_KERNEL);
+    assert_false(esp.there);
+    assert_false(dataplane_knows_dscps(lab->plane));
+    assert_string_equal(dataplane_name(lab->plane), "kernel");
+    played.keeps_tun = true;
+    give_sa(lab, 300, &(Lifetime){0}, &added);
+    assert_int_equal(newest(&net)->fd, lab->first.esp_fd);
+    answer(&net, ORDER_ADD_SA, 300, 0);
+    assert_int_equal(added.n, 1);
+    assert_int_equal(added.error, 0);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), 0);
+    answer(&net, ORDER_USE_SA, 300, 0);
+    assert_int_equal(used.n, 1);
+    assert_int_equal(move(lab, &lab->second, &moved), 0);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(moved.n, 1);
+    assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+    answer(&net, ORDER_SA_COUNTERS, 300, 0);
+    assert_int_equal(counted, 1);
+    assert_int_equal(dataplane_sa_counters(lab->plane, 300, &sa), 0);
+    assert_int_equal(sa.packets_in, 300);
+    net.callbacks.event(&(DataPlaneEvent){DATAPLANE_STATE_GONE, 300}, net.callbacks.userdata);
+    assert_int_equal(lab->n_events, 1);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), -ENOENT);
+    answer(&net, ORDER_SA_COUNTERS, 300, 0);
+    answer(&net, ORDER_REMOVE_SA, 300, 0);
+}
+
+static void a_pair_in_udp_wants_a_socket_and_the_user_plane_udp(void **state)
+{
+    Lab *lab = *state;
+    Transport closed = {.ike_fd = -1, .esp_fd = -1};
+    Told told = {0};
+    assert_int_equal(give_over(lab, true, NULL, &told), -EOPNOTSUPP);
+    assert_int_equal(give_over(lab, false, &lab->first, &told), -EOPNOTSUPP);
+    assert_int_equal(give_over(lab, true, &closed, &told), -EBADF);
+    assert_int_equal(esp.n_given, esp.n_answered);
+    reopen(lab, DATAPLANE_KERNEL);
+    assert_int_equal(give_over(lab, true, NULL, &told), -EINVAL);
+    assert_int_equal(give_over(lab, true, &closed, &told), -EBADF);
+    assert_int_equal(net.n_given, net.n_answered);
+    assert_int_equal(told.n, 0);
+    assert_int_equal(give_over(lab, false, NULL, &told), 0);
+    assert_int_equal(newest(&net)->fd, -1);
+    assert_int_equal(newest(&net)->type, ORDER_ADD_SA);
+    dataplane_close(steal_pointer(lab->plane)); /* it tells what `told` is of */
+}
+
+static void where_nothing_carries_traffic_there_is_nothing_to_order(void **state)
+{
+    Lab *lab = *state;
+    Told added = {0}, used = {0};
+    unsigned counted = 0;
+    reopen(lab, DATAPLANE_NONE);
+    assert_false(net.there || esp.there);
+    assert_string_equal(dataplane_interface(lab->plane, 0), "");
+    assert_int_equal(give_over(lab, true, &lab->first, &added), 0);
+    assert_int_equal(added.n, 1);
+    assert_int_equal(dataplane_use_sa(lab->plane, 300, note, &used), 0);
+    assert_int_equal(used.n, 1);
+    assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+    assert_int_equal(counted, 1);
+    const ProtectOrder protect = {.mode = PROTECT_YES};
+    lab->options.protect = &protect;
+    dataplane_unprotect(lab->plane);
+    assert_int_equal(played.n_left, 0);
+}
+
+static void no_more_pairs_and_transports_are_taken_than_there_is_room_for(void **state)
+{
+    Lab *lab = *state;
+    Transport more[DATAPLANE_TRANSPORTS_MAX];
+    const struct sockaddr_storage any = loopback(0);
+    Told told = {0};
+    played.keeps_tun = true;
+    played.may_be_given_up = true; /* for want of the TUN, which is nothing to this */
+    for (uint32_t i = 0; i < DATAPLANE_SAS_MAX; i++) {
+        assert_int_equal(give_by(lab, 0, 300 + i, &told), 0);
+        assert_int_equal(give_by(lab, 0, 300 + i, &told), -EEXIST);
+    }
+    assert_int_equal(give_by(lab, 0, 400, &told), -ENOSPC);
+    reopen(lab, DATAPLANE_USER);
+    for (uint32_t i = 0; i < DATAPLANE_TRANSPORTS_MAX; i++) {
+        _cleanup_(sa_order_freep) SaOrder *sa =
+            sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+        assert_int_equal(transport_init(&more[i], &any), 0);
+        sa->spi_in = 300 + i;
+        assert_int_equal(dataplane_add_sa(lab->plane, sa, &more[i], note, &told), 0);
+    }
+    assert_int_equal(give_by(lab, 0, 400, &told), -ENOSPC);
+    for (uint32_t i = 0; i < DATAPLANE_TRANSPORTS_MAX; i++) {
+        (void)dataplane_remove_sa(lab->plane, 300 + i);
+        transport_deinit(&more[i]);
+    }
+    assert_int_equal(give_by(lab, 0, 400, &told), 0);
+    dataplane_close(steal_pointer(lab->plane)); /* it tells what `told` is of */
+}
+
+static void the_last_pair_of_an_interface_closes_its_tun_and_no_other_one(void **state)
+{
+    Lab *lab = *state;
+    add_sa(lab, 300);
+    played.keeps_tun = true;
+    add_sa(lab, 301);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    assert_int_equal(newest(&esp)->type, ORDER_REMOVE_SA);
+    answer_pair();
+    assert_int_equal(dataplane_remove_sa(lab->plane, 301), 0);
+    assert_int_equal(newest(&esp)->type, ORDER_CLOSE_TUN);
+}
+
+/* Its TUN comes when nobody has a use for it, and tred-net was never told of the second one. */
+static void a_pair_that_goes_while_it_is_added_goes_where_it_has_come(void **state)
+{
+    Lab *lab = *state;
+    Told first = {0}, second = {0};
+    give_sa(lab, 300, &(Lifetime){0}, &first);
+    answer_all(&esp);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    assert_int_equal(first.error, -ECANCELED);
+    assert_int_equal(newest(&net)->type, ORDER_REMOVE_SA);
+    const size_t given = esp.n_given;
+    answer_all(&net);
+    assert_int_equal(esp.n_given, given);
+    answer_all(&esp);
+    add_sa(lab, 301);
+    const size_t net_given = net.n_given;
+    give_sa(lab, 302, &(Lifetime){0}, &second);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 302), 0);
+    assert_int_equal(net.n_given, net_given);
+    assert_int_equal(second.n, 1);
+    answer_pair();
+}
+
+static void an_interface_that_tred_net_keeps_is_no_interface(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    played.keeps_tun = true;
+    played.may_be_given_up = true;
+    give_sa(lab, 300, &(Lifetime){0}, &told);
+    answer_pair();
+    assert_string_equal(played.given_up, "tred-net made an interface and kept it");
+    assert_int_equal(told.n, 0);
+    dataplane_close(steal_pointer(lab->plane)); /* it tells what `told` is of */
+}
+
+static void each_pair_that_goes_is_asked_what_it_alone_has_counted(void **state)
+{
+    Lab *lab = *state;
+    SaCounters sum;
+    unsigned counted = 0;
+    for (uint32_t spi = 300; spi < 303; spi++)
+        add_sa(lab, spi);
+    assert_int_equal(dataplane_count(lab->plane, note_counted, &counted), 0);
+    answer_all(&esp);
+    for (uint32_t spi = 300; spi < 303; spi++)
+        assert_int_equal(dataplane_remove_sa(lab->plane, spi), 0);
+    played.more = 10;
+    while (esp.n_answered < esp.n_given) {
+        const Given *next = &esp.given[esp.n_answered];
+        const bool fails = next->type == ORDER_SA_COUNTERS && next->id == 301;
+        answer(&esp, next->type, next->id, fails ? -ENOENT : 0);
+    }
+    dataplane_totals(lab->plane, &sum);
+    assert_int_equal(sum.packets_in, 300 + 10 + 301 + 302 + 10);
+}
+
+static void what_a_pair_lacks_is_told_when_tred_esp_lives(void **state)
+{
+    Lab *lab = *state;
+    const DataPlaneEvent due = {DATAPLANE_SOFT_LIFETIME, 300},
+                         over = {DATAPLANE_HARD_LIFETIME, 300},
+                         gone = {DATAPLANE_INTERFACE_GONE, 300},
+                         other = {DATAPLANE_ROUTE_GONE, 400};
+    add_sa(lab, 300);
+    net.callbacks.event(&due, net.callbacks.userdata);
+    net.callbacks.event(&over, net.callbacks.userdata);
+    assert_int_equal(lab->n_events, 2);
+    assert_int_equal(esp.n_given, esp.n_answered);
+    net.callbacks.event(&gone, net.callbacks.userdata);
+    net.callbacks.event(&other, net.callbacks.userdata);
+    assert_int_equal(lab->n_events, 2);
+    answer(&esp, ORDER_PLANE_COUNTERS, 0, 0);
+    assert_int_equal(lab->n_events, 3);
+    assert_int_equal(lab->event.type, DATAPLANE_INTERFACE_GONE);
+    assert_int_equal(lab->event.spi_in, 300);
+    answer(&esp, ORDER_PLANE_COUNTERS, 0, 0);
+    assert_int_equal(lab->n_events, 3);
+}
+
+static void a_plane_that_is_lost_is_tried_again_ever_later_and_told_when_it_is_open(void **state)
+{
+    Lab *lab = *state;
+    enum { FIRST_US = 100 * 1000, MAX_US = 10 * 1000 * 1000 };
+    uint64_t wait = FIRST_US;
+    esp.callbacks.lost("gone", esp.callbacks.userdata);
+    played.refuses = true;
+    for (unsigned i = 0; i < 9; i++) {
+        assert_int_equal(timer_us, wait);
+        assert_int_equal(n_timers, 1);
+        wait = 2 * wait < MAX_US ? 2 * wait : MAX_US;
+        assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    }
+    assert_int_equal(timer_us, MAX_US);
+    played.refuses = false;
+    assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    answer(&esp, ORDER_PLANE_COUNTERS, 0, 0); /* the first to be ready */
+    assert_int_equal(lab->n_opened, 0);
+    answer(&net, ORDER_OPEN, 0, 0);
+    assert_int_equal(lab->n_opened, 1);
+    assert_int_equal(lab->n_lost, 1);
+    esp.callbacks.lost("gone", esp.callbacks.userdata);
+    assert_int_equal(timer_us, FIRST_US);
+    assert_int_equal(lab->n_lost, 2);
+    assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    answer(&net, ORDER_OPEN, 0, 0);
+    assert_int_equal(lab->n_opened, 1); /* tred-esp is not ready */
+    net.callbacks.lost("gone", net.callbacks.userdata);
+    assert_int_equal(lab->n_lost, 2); /* as it was not open */
+}
+
+static void an_opening_is_waited_for_and_says_why_it_is_none(void **state)
+{
+    Lab *lab = *state;
+    Reason reason = {0};
+    assert_int_equal(lab->n_opened, 0);
+    assert_int_equal(dataplane_await(lab->plane, &reason), 0);
+    dataplane_close(lab->plane);
+    lab->plane = NULL;
+    lab->options.mode = DATAPLANE_KERNEL;
+    played.refuses = true;
+    assert_int_equal(dataplane_open(&lab->options, &lab->plane, &reason), -ENOTCONN);
+    assert_null(lab->plane);
+    assert_non_null(strstr(reason.text, "tred-net can't be reached at /nowhere"));
+    lab->options.mode = DATAPLANE_NONE;
+    assert_int_equal(dataplane_open(&lab->options, &lab->plane, &reason), 0);
+    assert_non_null(lab->plane);
+}
+
+static void a_tred_net_of_ones_own_is_started_for_one_connection(void **state)
+{
+    Lab *lab = *state;
+    const ProtectOrder protect = {.mode = PROTECT_YES};
+    lab->options.net_program = "/own/tred-net";
+    lab->options.protect = &protect;
+    reopen(lab, DATAPLANE_KERNEL);
+    assert_non_null(played.started_with);
+    assert_string_equal(played.started_with, "--connected");
+    played.may_be_given_up = true;
+    net.callbacks.lost("gone", net.callbacks.userdata);
+    dataplane_unprotect(lab->plane); /* nobody would be there to hear it */
+    assert_int_equal(played.n_left, 0);
+    lab->options.net_program = NULL;
+    lab->options.protect = NULL;
+    dataplane_unprotect(lab->plane);
+    assert_int_equal(played.n_left, 0);
+    lab->options.protect = &protect;
+    dataplane_unprotect(lab->plane);
+    assert_int_equal(played.n_left, 1);
+    assert_int_equal(on_look(NULL, 0, lab->plane), 0);
+    dataplane_unprotect(lab->plane);
+    assert_int_equal(newest(&net)->type, ORDER_UNPROTECT);
+    assert_int_equal(played.n_left, 1);
+    lab->options.protect = NULL;
+}
+
+static void pairs_of_another_transport_stay_where_they_are(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    Told added = {0}, moved = {0};
+    add_sa(lab, 300);
+    sa->spi_in = 301;
+    assert_int_equal(dataplane_add_sa(lab->plane, sa, &lab->second, note, &added), 0);
+    answer_pair();
+    assert_int_equal(move(lab, &lab->first, &moved), 0);
+    answer(&esp, ORDER_MOVE_SA, 300, 0);
+    answer(&net, ORDER_MOVE_SA, 300, 0);
+    assert_int_equal(moved.n, 1);
+    assert_int_equal(esp.n_answered, esp.n_given);
+    assert_int_equal(net.n_answered, net.n_given);
+    payload_max = -ENETUNREACH;
+    assert_int_equal(move(lab, &lab->second, &moved), -ENETUNREACH);
+    assert_int_equal(esp.n_answered, esp.n_given);
+    assert_int_equal(moved.n, 1);
+}
+
+static void our_address_is_what_the_route_says_where_it_is_not_known(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    struct sockaddr_in found;
+    Told told = {0};
+    sa->spi_in = 300;
+    sa->remote = loopback(4500);
+    sa->local = (struct sockaddr_storage){0};
+    assert_int_equal(dataplane_add_sa(lab->plane, sa, &lab->first, note, &told), 0);
+    memcpy(&found, &newest(&esp)->path.local, sizeof(found));
+    assert_int_equal(found.sin_family, AF_INET);
+    assert_int_equal(ntohl(found.sin_addr.s_addr), INADDR_LOOPBACK);
+    dataplane_close(steal_pointer(lab->plane)); /* it tells what `told` is of */
+}
+
+static void the_path_is_looked_at_by_one_timer_as_long_as_there_are_pairs(void **state)
+{
+    Lab *lab = *state;
+    assert_int_equal(n_timers, 0);
+    add_sa(lab, 300);
+    played.keeps_tun = true;
+    add_sa(lab, 301);
+    assert_int_equal(n_timers, 1);
+    look(lab);
+    assert_int_equal(n_timers, 1);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    assert_int_equal(dataplane_remove_sa(lab->plane, 301), 0);
+    look(lab);
+    assert_int_equal(n_timers, 0);
+}
+
 #define PLANE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int group_setup(void **state)
@@ -741,6 +1137,21 @@ int main(void)
         PLANE(what_a_tred_esp_has_counted_stays_in_the_sum_when_another_follows),
         PLANE(without_a_user_plane_nothing_is_said_of_what_no_sa_counts),
         PLANE(no_two_pairs_are_due_at_the_same_time),
+        PLANE(the_kernels_pairs_are_tred_nets_alone),
+        PLANE(a_pair_in_udp_wants_a_socket_and_the_user_plane_udp),
+        PLANE(where_nothing_carries_traffic_there_is_nothing_to_order),
+        PLANE(no_more_pairs_and_transports_are_taken_than_there_is_room_for),
+        PLANE(the_last_pair_of_an_interface_closes_its_tun_and_no_other_one),
+        PLANE(a_pair_that_goes_while_it_is_added_goes_where_it_has_come),
+        PLANE(an_interface_that_tred_net_keeps_is_no_interface),
+        PLANE(each_pair_that_goes_is_asked_what_it_alone_has_counted),
+        PLANE(what_a_pair_lacks_is_told_when_tred_esp_lives),
+        PLANE(a_plane_that_is_lost_is_tried_again_ever_later_and_told_when_it_is_open),
+        PLANE(an_opening_is_waited_for_and_says_why_it_is_none),
+        PLANE(a_tred_net_of_ones_own_is_started_for_one_connection),
+        PLANE(pairs_of_another_transport_stay_where_they_are),
+        PLANE(our_address_is_what_the_route_says_where_it_is_not_known),
+        PLANE(the_path_is_looked_at_by_one_timer_as_long_as_there_are_pairs),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }
