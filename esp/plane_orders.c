@@ -158,10 +158,11 @@ int plane_close_tun(Plane *plane, size_t interface)
 
 size_t plane_interface_of(const Plane *plane, int fd)
 {
-    size_t i = 0;
-    while (i < DATAPLANE_INTERFACES_MAX && plane->tuns[i] != fd)
-        i++;
-    return i;
+    for (size_t i = 0; i < DATAPLANE_INTERFACES_MAX; i++) {
+        if (plane->tuns[i] == fd)
+            return i;
+    }
+    return DATAPLANE_INTERFACES_MAX;
 }
 
 static int open_transport(Plane *plane, uint32_t id, int *fd)

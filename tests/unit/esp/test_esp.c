@@ -6,6 +6,7 @@
 #include "tests/unit/tred/octets_fixture.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -53,6 +54,20 @@ static const KnownAnswer answers[] = {
      "1234abcd00000007f0f1f2f3f4f5f6f7f8f9fafbfcfdfefffcd4e4c75f6632fb2940db95c0c55fc347020798"
      "5b25b0c846e5486b4d3189763fbc6681cadb3fd008e11506834f3c42e85c1993d0013b9ba819ae288dc368dc"},
 };
+
+/* OpenSSL's MAC, which fails where a test has it so (ld --wrap). */
+static bool no_mac;
+
+int __wrap_EVP_MAC_init(EVP_MAC_CTX *context, const unsigned char *key, size_t size,
+                        const OSSL_PARAM parameters[]);
+int __real_EVP_MAC_init(EVP_MAC_CTX *context, const unsigned char *key, size_t size,
+                        const OSSL_PARAM parameters[]);
+
+int __wrap_EVP_MAC_init(EVP_MAC_CTX *context, const unsigned char *key, size_t size,
+                        const OSSL_PARAM parameters[])
+{
+    return no_mac ? 0 : __real_EVP_MAC_init(context, key, size, parameters);
+}
 
 static Esp *esp_for(const KnownAnswer *answer, EspDirection direction)
 {
@@ -186,7 +201,7 @@ static void packets_of_every_size_come_back_aligned_and_whole(void **state)
     for (size_t i = 0; i < ELEMENTS(answers); i++) {
         _cleanup_(esp_freep) Esp *out = esp_for(&answers[i], ESP_OUTBOUND);
         _cleanup_(esp_freep) Esp *in = esp_for(&answers[i], ESP_INBOUND);
-        for (size_t size = 1; size < 200; size++) {
+        for (size_t size = 0; size < 200; size++) { /* 0: padding alone */
             uint8_t buffer[BUFFER_SIZE];
             memset(buffer, 0xee, sizeof(buffer));
             memset(buffer + esp_front_size(out), (int)size, size);
@@ -351,6 +366,32 @@ static void a_key_of_another_size_is_refused(void **state)
     _cleanup_(secret_freep) Secret *good =
         secret_from_hex("000102030405060708090a0b0c0d0e0fa0a1a2a3");
     assert_int_equal(esp_new(ESP_INBOUND, &suite, SPI, good, good, &esp), -EINVAL);
+    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_CBC, 128, IKE_INTEG_HMAC_SHA2_256_128,
+                                        IKE_GROUP_NONE, true, &suite),
+                     0);
+    _cleanup_(secret_freep) Secret *cbc = secret_from_hex("000102030405060708090a0b0c0d0e0f");
+    assert_int_equal(esp_new(ESP_INBOUND, &suite, SPI, cbc, cbc, &esp), -EINVAL);
+    assert_int_equal(esp_new(ESP_INBOUND, &suite, SPI, cbc, NULL, &esp), -EINVAL);
+    assert_null(esp);
+}
+
+static void without_an_icv_nothing_is_sealed_and_nothing_opened(void **state)
+{
+    (void)state;
+    _cleanup_(esp_freep) Esp *out = esp_for(&answers[5], ESP_OUTBOUND);
+    _cleanup_(esp_freep) Esp *in = esp_for(&answers[5], ESP_INBOUND);
+    Octets packet = octets_from_hex(answers[5].packet);
+    const uint8_t none[BUFFER_SIZE] = {0};
+    uint8_t buffer[BUFFER_SIZE] = {0};
+    Bytes inner;
+    uint8_t next_header = 0;
+    memset(buffer + esp_front_size(out), 0xee, 46);
+    no_mac = true;
+    assert_int_equal(esp_seal(out, 7, 4, buffer, 46), -EIO);
+    assert_memory_equal(buffer, none, sizeof(buffer));
+    assert_int_equal(
+        esp_open(in, answers[5].sequence, packet.data, packet.size, &inner, &next_header), -EIO);
+    no_mac = false;
 }
 
 static int setup(void **state)
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(authentic_padding_that_is_not_1_2_3_is_refused),
         cmocka_unit_test(authentic_padding_longer_than_the_packet_is_refused),
         cmocka_unit_test(a_key_of_another_size_is_refused),
+        cmocka_unit_test(without_an_icv_nothing_is_sealed_and_nothing_opened),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

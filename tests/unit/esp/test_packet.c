@@ -361,6 +361,50 @@ static void an_ipv6_header_keeps_all_but_its_ecn(void **state)
     }
 }
 
+/* Their lengths say nothing of what is missing. */
+static void a_header_cut_short_is_refused_whatever_length_it_says(void **state)
+{
+    (void)state;
+    uint8_t ipv6[40 + 4] = {0x60, [6] = 59};
+    Packet packet;
+    for (size_t size = 1; size < 40; size++)
+        assert_int_equal(packet_parse((Bytes){ipv6, size}, &packet), -EBADMSG);
+    assert_int_equal(packet_parse((Bytes){ipv6, 40}, &packet), 0);
+    ipv6[5] = 4; /* half of Destination Options, */
+    ipv6[6] = 60;
+    ipv6[40] = 17; /* before UDP */
+    assert_int_equal(packet_parse(BYTES_OF(ipv6), &packet), -EBADMSG);
+    ipv6[6] = 44; /* half of a Fragment header */
+    assert_int_equal(packet_parse(BYTES_OF(ipv6), &packet), -EBADMSG);
+}
+
+static void a_header_with_nothing_behind_it_is_a_packet(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex("45000014 00000000 403b0000 0a000001 0a000002");
+    assert_int_equal(parsed(&octets).protocol, 59);
+}
+
+/* RFC 7296 3.13.1: OPAQUE is from the last port to the first one. */
+static void a_range_that_has_one_end_of_opaque_is_a_range(void **state)
+{
+    (void)state;
+    Octets octets = octets_from_hex(udp_packet), later = octets_from_hex(later_fragment);
+    IkeTs any = all_of_10();
+    IkeTs last = one_selector("0a000000", "0affffff", 0, UINT16_MAX, UINT16_MAX);
+    IkeTs first = one_selector("0a000000", "0affffff", 0, 0, 0);
+    Packet packet = parsed(&later);
+    assert_false(packet_matches(&packet, &any, &last, true));
+    assert_false(packet_matches(&packet, &any, &first, true));
+    octets.data[22] = octets.data[23] = 0xff; /* Destination Port */
+    packet = parsed(&octets);
+    assert_true(packet_matches(&packet, &any, &last, true));
+    assert_false(packet_matches(&packet, &any, &first, true));
+    octets.data[22] = octets.data[23] = 0;
+    packet = parsed(&octets);
+    assert_true(packet_matches(&packet, &any, &first, true));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -383,6 +427,9 @@ int main(void)
         cmocka_unit_test(the_outer_octet_has_what_is_to_be_copied_and_zeros_else),
         cmocka_unit_test(an_ipv4_header_has_a_right_checksum_whatever_is_set),
         cmocka_unit_test(an_ipv6_header_keeps_all_but_its_ecn),
+        cmocka_unit_test(a_header_cut_short_is_refused_whatever_length_it_says),
+        cmocka_unit_test(a_header_with_nothing_behind_it_is_a_packet),
+        cmocka_unit_test(a_range_that_has_one_end_of_opaque_is_a_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 
 #include "dataplane/transport.h"
 #include "inner_fixture.h"
+#include "no_random.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <time.h>
@@ -1075,6 +1077,100 @@ static void nobody_wakes_up_before_a_lifetime_ends(void **state)
     monotonic_later_ms = 0;
 }
 
+static void what_the_host_does_not_take_is_counted(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    cross(&lab->a, &lab->b);
+    assert_int_equal(plane_counters_of(&lab->b).delivery_failures, 0);
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(shutdown(lab->b.host, SHUT_RD), 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+    forward(&lab->b);
+    assert_int_equal(plane_counters_of(&lab->b).delivery_failures, 1);
+}
+
+static void what_has_nothing_to_read_is_not_read(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    struct pollfd polled[PLANE_POLL_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    host_sends(&lab->a, &tcp, 0);
+    const size_t n = plane_poll(lab->a.plane, polled);
+    assert_int_equal(plane_forward(lab->a.plane, polled, n), 0); /* nobody has looked yet */
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 0);
+    forward(&lab->a);
+    assert_int_equal(counters_of(&lab->a, 0x1001).packets_out, 1);
+}
+
+/* An IV that is no random number would be one to guess. */
+static void a_packet_that_can_not_be_sealed_ends_the_plane(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_CBC, 128, IKE_INTEG_HMAC_SHA2_256_128, true);
+    struct pollfd polled[PLANE_POLL_MAX];
+    sa->remote = lab->b.transport.local;
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+    host_sends(&lab->a, &tcp, 0);
+    const size_t n = plane_poll(lab->a.plane, polled);
+    assert_true(poll(polled, (nfds_t)n, 1000) > 0);
+    no_random_begin(1, 0);
+    assert_int_equal(plane_forward(lab->a.plane, polled, n), -EIO);
+    assert_true(no_random_end());
+}
+
+static void transports_are_limited(void **state)
+{
+    Lab *lab = *state;
+    for (uint32_t id = 2; id <= DATAPLANE_TRANSPORTS_MAX + 1; id++) {
+        const Order order = {.type = ORDER_OPEN_TRANSPORT, .id = id};
+        const int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
+        assert_int_equal(give(lab->a.plane, &order, fd),
+                         id <= DATAPLANE_TRANSPORTS_MAX ? 0 : -ENOSPC);
+    }
+}
+
+/* b does not know that a has moved, and what it sent is still on its way when the SA goes. */
+static void what_had_come_to_a_socket_that_was_left_is_received_too(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 10};
+    _cleanup_(transport_deinit) Transport second;
+    struct pollfd polled[PLANE_POLL_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    open_second(&lab->a, &second);
+    host_sends(&lab->b, &tcp, 0);
+    forward(&lab->b);
+    assert_int_equal(move_to(&lab->a, 0x1001, 2, &lab->b.transport.local), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 1}, -1), 0);
+    assert_int_equal(plane_poll(lab->a.plane, polled), 3); /* the TUN, both sockets */
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_REMOVE_SA, .id = 0x1001}, -1), 0);
+    host_receives(&lab->a, &tcp, 0);
+    /* Without an SA there is nothing left to come. */
+    assert_int_equal(plane_forward(lab->a.plane, NULL, 0), 0);
+    assert_int_equal(plane_poll(lab->a.plane, polled), 1);
+}
+
+static void a_socket_that_was_left_is_not_read_without_a_tun(void **state)
+{
+    Lab *lab = *state;
+    _cleanup_(transport_deinit) Transport second;
+    struct pollfd polled[PLANE_POLL_MAX];
+    add_sa(&lab->a, &lab->b, 0x1001);
+    open_second(&lab->a, &second);
+    assert_int_equal(move_to(&lab->a, 0x1001, 2, &lab->b.transport.local), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TRANSPORT, .id = 1}, -1), 0);
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_CLOSE_TUN}, -1), 0);
+    assert_int_equal(plane_poll(lab->a.plane, polled), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -1127,6 +1223,12 @@ int main(void)
         plane_test(sas_are_limited_and_go_with_their_transport),
         plane_test(nobody_wakes_up_before_a_lifetime_ends),
         plane_test(a_reached_lifetime_is_reported_once),
+        plane_test(what_the_host_does_not_take_is_counted),
+        plane_test(what_has_nothing_to_read_is_not_read),
+        plane_test(a_packet_that_can_not_be_sealed_ends_the_plane),
+        plane_test(transports_are_limited),
+        plane_test(what_had_come_to_a_socket_that_was_left_is_received_too),
+        plane_test(a_socket_that_was_left_is_not_read_without_a_tun),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -5,6 +5,7 @@
 #include "esp/esp.h"
 #include "inner_fixture.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -12,6 +13,30 @@
 #include <cmocka.h>
 
 enum { BUFFER_SIZE = 4096, SENT_MAX = 64 };
+
+/* In the place of esp.c's (ld --wrap): OpenSSL fails, or a dummy packet is sealed. */
+static int esp_fails;
+static uint8_t next_header_sent;
+
+int __wrap_esp_seal(Esp *esp, uint64_t sequence, uint8_t next_header, uint8_t *buffer, size_t size);
+int __real_esp_seal(Esp *esp, uint64_t sequence, uint8_t next_header, uint8_t *buffer, size_t size);
+int __wrap_esp_open(Esp *esp, uint64_t sequence, uint8_t *buffer, size_t size, Bytes *ret_inner,
+                    uint8_t *ret_next_header);
+int __real_esp_open(Esp *esp, uint64_t sequence, uint8_t *buffer, size_t size, Bytes *ret_inner,
+                    uint8_t *ret_next_header);
+
+int __wrap_esp_seal(Esp *esp, uint64_t sequence, uint8_t next_header, uint8_t *buffer, size_t size)
+{
+    const uint8_t sent = next_header_sent ? next_header_sent : next_header;
+    return esp_fails ? esp_fails : __real_esp_seal(esp, sequence, sent, buffer, size);
+}
+
+int __wrap_esp_open(Esp *esp, uint64_t sequence, uint8_t *buffer, size_t size, Bytes *ret_inner,
+                    uint8_t *ret_next_header)
+{
+    const int r = __real_esp_open(esp, sequence, buffer, size, ret_inner, ret_next_header);
+    return esp_fails ? esp_fails : r;
+}
 
 /* A pair of SAs whose two directions are each other's: what it seals, it opens. */
 static Sa *sa_with(const Lifetime *soft, const Lifetime *hard, bool esn)
@@ -265,6 +290,58 @@ static void an_sa_takes_what_its_selectors_take(void **state)
     }
 }
 
+/* RFC 4303 2.6 */
+static void a_dummy_packet_is_dropped_and_is_nothing_wrong(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed;
+    next_header_sent = 59;
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    next_header_sent = 0;
+    assert_int_equal(open_copy(sa, &sealed, 1000), SA_E_DUMMY);
+    assert_int_equal(counters_of(sa, 1000).malformed, 0);
+    assert_int_equal(counters_of(sa, 1000).packets_in, 0);
+    assert_int_equal(open_copy(sa, &sealed, 1000), SA_E_DROPPED);
+    assert_int_equal(counters_of(sa, 1000).replays, 1);
+}
+
+static void what_openssl_fails_with_counts_as_no_packet(void **state)
+{
+    (void)state;
+    _cleanup_(sa_freep) Sa *sa = sa_with(NULL, NULL, true);
+    static Sealed sealed, failed;
+    assert_int_equal(seal(sa, 1000, &sealed), 0);
+    esp_fails = -EIO;
+    assert_int_equal(seal(sa, 2000, &failed), -EIO);
+    assert_int_equal(open_copy(sa, &sealed, 2000), -EIO);
+    esp_fails = 0;
+    SaCounters counters = counters_of(sa, 3000);
+    assert_int_equal(counters.packets_out, 1);
+    assert_int_equal(counters.idle_out_ms, 2000);
+    assert_int_equal(counters.idle_in_ms, 2000);
+    assert_int_equal(counters.malformed + counters.authentication_failures, 0);
+    assert_int_equal(open_copy(sa, &sealed, 3000), 0); /* it was not marked as seen */
+}
+
+static void a_key_that_does_not_fit_in_either_direction_makes_no_sa(void **state)
+{
+    (void)state;
+    _cleanup_(sa_order_freep) SaOrder *order =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    Secret *const in = order->encr_in, *const out = order->encr_out;
+    _cleanup_(secret_freep) Secret *unfit = NULL;
+    Sa *sa = NULL;
+    assert_int_equal(secret_new(7, &unfit), 0);
+    order->encr_in = unfit;
+    assert_int_equal(sa_new(order, -1, 1000, &sa), -EINVAL);
+    order->encr_in = in;
+    order->encr_out = unfit;
+    assert_int_equal(sa_new(order, -1, 1000, &sa), -EINVAL);
+    order->encr_out = out;
+    assert_null(sa);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -286,6 +363,9 @@ int main(void)
         cmocka_unit_test(a_lifetime_longer_than_any_clock_counts_is_none),
         cmocka_unit_test(idle_time_is_since_the_last_authentic_packet),
         cmocka_unit_test(an_sa_takes_what_its_selectors_take),
+        cmocka_unit_test(a_dummy_packet_is_dropped_and_is_nothing_wrong),
+        cmocka_unit_test(what_openssl_fails_with_counts_as_no_packet),
+        cmocka_unit_test(a_key_that_does_not_fit_in_either_direction_makes_no_sa),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }
