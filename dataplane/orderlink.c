@@ -70,8 +70,6 @@ static void fail(OrderLink *link, const char *what)
 static void update_timer(OrderLink *link)
 {
     uint64_t first = UINT64_MAX;
-    if (link->failure.text[0] != '\0')
-        return;
     for (size_t i = 0; i < link->n_pending; i++) {
         if (link->pending[i].deadline < first)
             first = link->pending[i].deadline;

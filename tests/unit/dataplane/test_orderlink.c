@@ -308,6 +308,7 @@ static int group_setup(void **state)
 /* What starting the process leads to, and the end that it has then. */
 static int start_result;
 static int started_with[2];
+static unsigned n_ended;
 
 int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret);
 int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret)
@@ -318,8 +319,17 @@ int __wrap_helper_process_start(const char *path, const char *argument, HelperPr
         return start_result;
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, started_with), 0);
     ret->channel = dup(started_with[0]);
+    ret->pid = 1;
     errno = EIO; /* of what has gone well nobody asks it */
     return 0;
+}
+
+void __wrap_helper_process_end(HelperProcess *process);
+void __wrap_helper_process_end(HelperProcess *process)
+{
+    assert_int_equal(process->pid, 1);
+    close_fdp(&process->channel);
+    n_ended++;
 }
 
 static void a_process_that_starts_is_never_waited_for_at_its_channel(void **state)
@@ -336,9 +346,61 @@ static void a_process_that_starts_is_never_waited_for_at_its_channel(void **stat
     assert_int_equal(
         order_link_start("tred-esp", "/program", "--connected", lab->event, &callbacks, &link), 0);
     assert_true(fcntl(started_with[0], F_GETFL) & O_NONBLOCK);
+    assert_int_equal(n_ended, 0);
     order_link_free(link);
+    assert_int_equal(n_ended, 1);
     close_fdp(&started_with[0]);
     close_fdp(&started_with[1]);
+}
+
+static void a_process_that_starts_is_listened_to(void **state)
+{
+    Lab *lab = *state;
+    static const uint8_t nonsense[] = {9, 9, 9};
+    const OrderLinkCallbacks callbacks = {note_event, note_lost, lab};
+    order_link_free(steal_pointer(lab->helper));
+    assert_int_equal(order_link_start("tred-esp", "/program", "--connected", lab->event, &callbacks,
+                                      &lab->helper),
+                     0);
+    assert_int_equal(helper_send(started_with[1], BYTES_OF(nonsense), -1), 0);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost.text, "tred-esp said what is no answer");
+    close_fdp(&started_with[0]);
+    close_fdp(&started_with[1]);
+}
+
+static void what_follows_nonsense_is_not_taken(void **state)
+{
+    Lab *lab = *state;
+    static const uint8_t nonsense[] = {9, 9, 9};
+    assert_int_equal(helper_send(lab->theirs, BYTES_OF(nonsense), -1), 0);
+    report(lab);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost.text, "tred-net said what is no answer");
+    assert_int_equal(lab->n_events, 0);
+}
+
+static void who_is_given_up_is_ordered_nothing_and_for_the_first_reason(void **state)
+{
+    Lab *lab = *state;
+    uint8_t octet;
+    order_link_give_up(lab->helper, "first");
+    order_link_give_up(lab->helper, "second");
+    ask(lab, 300, 11, order_link_deadline());
+    assert_int_equal(recv(lab->theirs, &octet, 1, MSG_DONTWAIT), -1);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost.text, "first");
+}
+
+static void a_last_order_is_left_with_whoever_listens(void **state)
+{
+    Lab *lab = *state;
+    const Order order = {.type = ORDER_UNPROTECT};
+    assert_int_equal(order_link_leave(lab->address.sun_path, &order), 0);
+    close_fdp(&lab->theirs);
+    lab->theirs = accept(lab->listener, NULL, NULL);
+    assert_int_equal(hear(lab).type, ORDER_UNPROTECT);
+    assert_int_equal(order_link_leave("/nonexistent/socket", &order), -ENOENT);
 }
 
 int main(void)
@@ -357,6 +419,10 @@ int main(void)
         LAB(octets_that_are_no_report_are_refused),
         LAB(a_frame_beyond_the_bound_is_refused),
         LAB(a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it),
+        LAB(a_process_that_starts_is_listened_to),
+        LAB(what_follows_nonsense_is_not_taken),
+        LAB(who_is_given_up_is_ordered_nothing_and_for_the_first_reason),
+        LAB(a_last_order_is_left_with_whoever_listens),
     };
     return cmocka_run_group_tests(tests, group_setup, NULL);
 }

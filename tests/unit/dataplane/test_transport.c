@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -363,6 +364,55 @@ static void a_port_whose_ike_socket_was_kept_is_not_given_out_again(void **state
     (void)close(kept);
 }
 
+static void our_address_is_the_routes_unless_it_is_given(void **state)
+{
+    (void)state;
+    static const sa_family_t families[] = {AF_INET, AF_INET6};
+    for (size_t i = 0; i < ELEMENTS(families); i++) {
+        const struct sockaddr_storage remote = loopback(families[i], htons(4500));
+        const struct sockaddr_storage own = loopback(families[i], htons(1000));
+        struct sockaddr_storage any = {.ss_family = families[i]};
+        memcpy((uint8_t *)&any + 2, (const uint8_t *)&own + 2, 2); /* the port alone */
+        assert_int_equal(transport_source(&any, &remote), 0);
+        assert_memory_equal(&any, &own, address_size(&own));
+    }
+    struct sockaddr_storage given = loopback(AF_INET, 0);
+    const struct sockaddr_storage remote = loopback(AF_INET, htons(4500));
+    ((struct sockaddr_in *)&given)->sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+    const struct sockaddr_storage as_it_was = given;
+    assert_int_equal(transport_source(&given, &remote), 0);
+    assert_memory_equal(&given, &as_it_was, sizeof(given));
+    const struct sockaddr_storage nowhere = {.ss_family = AF_UNIX};
+    assert_true(transport_source(&given, &nowhere) < 0);
+    assert_true(transport_payload_max(&nowhere) < 0);
+}
+
+static void ipv6_is_ipv6_alone_on_both_sockets(void **state)
+{
+    (void)state;
+    Lab lab;
+    lab_init(&lab, AF_INET6);
+    const int fds[] = {lab.transport.ike_fd, lab.transport.esp_fd};
+    for (size_t i = 0; i < ELEMENTS(fds); i++) {
+        int only = 0;
+        socklen_t size = sizeof(only);
+        assert_int_equal(getsockopt(fds[i], IPPROTO_IPV6, IPV6_V6ONLY, &only, &size), 0);
+        assert_int_equal(only, 1);
+    }
+    lab_deinit(&lab);
+}
+
+static void what_is_held_has_the_kernel_look_for_joined_datagrams(void **state)
+{
+    (void)state;
+    _cleanup_(close_fdp) int fd = transport_hold_encapsulation();
+    int joins = 0;
+    socklen_t size = sizeof(joins);
+    assert_true(fd >= 0);
+    assert_int_equal(getsockopt(fd, IPPROTO_UDP, UDP_GRO, &joins, &size), 0);
+    assert_int_equal(joins, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -377,6 +427,9 @@ int main(void)
         cmocka_unit_test(the_payload_that_fits_the_loopback_is_its_mtu_less_the_headers),
         cmocka_unit_test(what_is_diverted_goes_to_the_kernel_and_comes_no_more),
         cmocka_unit_test(what_is_handed_the_ike_socket_can_not_change_the_sorting),
+        cmocka_unit_test(our_address_is_the_routes_unless_it_is_given),
+        cmocka_unit_test(ipv6_is_ipv6_alone_on_both_sockets),
+        cmocka_unit_test(what_is_held_has_the_kernel_look_for_joined_datagrams),
         cmocka_unit_test_setup(two_transports_never_share_a_port, setup_two_ports),
         cmocka_unit_test_setup(a_port_whose_ike_socket_was_kept_is_not_given_out_again,
                                setup_two_ports),

@@ -72,6 +72,8 @@ static void the_longest_prefix_counts_and_then_the_least_metric(void **state)
         {{{24, {198, 51, 100, 0}, THIRD, 900}, {0, {0}, OTHER, 0}}, THIRD},
         {{{0, {0}, OTHER, 200}, {0, {0}, THIRD, 100}}, THIRD},
         {{{0, {0}, OTHER, 100}, {0, {0}, THIRD, 200}}, OTHER},
+        {{{0, {0}, OTHER, 100}, {0, {0}, THIRD, 100}}, OTHER}, /* as the kernel has them */
+        {{{0, {0}, OTHER, 0}, {33, {198, 51, 100, 1}, THIRD, 0}}, OTHER}, /* of no address */
         {{{0, {0}, OTHER, 0}, {25, {198, 51, 100, 0}, THIRD, 0}}, THIRD},
         {{{0, {0}, OTHER, 0}, {25, {198, 51, 100, 128}, THIRD, 0}}, OTHER},
         {{{0, {0}, OTHER, 0}, {24, {198, 51, 101, 0}, THIRD, 0}}, OTHER},
@@ -186,6 +188,50 @@ static void the_way_of_ipv6_has_its_gateway(void **state)
     assert_int_equal(asked->rtm_family, AF_INET6);
 }
 
+static void a_way_wants_an_interface_and_no_gateway_of_the_other_family(void **state)
+{
+    static const Played4 nowhere = {24, {198, 51, 100, 0}, 0, 0}, any = {0, {0}, OTHER, 0};
+    static const uint8_t via[6] = {AF_INET6 & 0xff}, gateway[20] = {192, 0, 2, 1};
+    struct rtmsg *message;
+    Route way;
+    (void)state;
+    (void)answer(&nowhere, &message);
+    assert_no_way();
+    (void)played_begin(NULL);
+    mnl_attr_put(answer(&any, &message), RTA_VIA, sizeof(via), via);
+    assert_no_way();
+    (void)played_begin(NULL);
+    mnl_attr_put(answer(&any, &message), RTA_GATEWAY, sizeof(gateway), gateway);
+    assert_int_equal(find(&segw, &way), 0);
+    assert_int_equal(way.gateway.size, 0); /* of that size there is none */
+}
+
+/* A next hop without a gateway is no longer than its head; one that says that it is shorter, or
+ * longer than what is there, is none. */
+static void a_next_hop_is_as_long_as_it_says(void **state)
+{
+    static const struct {
+        unsigned short says;
+        unsigned way;
+    } cases[] = {{sizeof(struct rtnexthop), OTHER},
+                 {sizeof(struct rtnexthop) - 1, 0},
+                 {0, 0},
+                 {sizeof(struct rtnexthop) + 1, 0}};
+    static const Played4 nowhere = {0, {0}, 0, 0};
+    struct rtmsg *message;
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const struct rtnexthop hop = {.rtnh_len = cases[i].says, .rtnh_ifindex = OTHER};
+        (void)played_begin(NULL);
+        mnl_attr_put(answer(&nowhere, &message), RTA_MULTIPATH, sizeof(hop), &hop);
+        if (cases[i].way) {
+            assert_way(cases[i].way);
+        } else {
+            assert_no_way();
+        }
+    }
+}
+
 #define BENEATH_TEST(name) cmocka_unit_test_setup(name, played_begin)
 
 int main(void)
@@ -196,6 +242,8 @@ int main(void)
         BENEATH_TEST(a_best_route_that_leads_nowhere_is_no_way),
         BENEATH_TEST(of_several_next_hops_the_first_that_lives_counts),
         BENEATH_TEST(the_way_of_ipv6_has_its_gateway),
+        BENEATH_TEST(a_way_wants_an_interface_and_no_gateway_of_the_other_family),
+        BENEATH_TEST(a_next_hop_is_as_long_as_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

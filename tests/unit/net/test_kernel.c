@@ -1591,6 +1591,36 @@ static void a_pair_that_could_not_be_moved_is_said_to_be_gone(void **state)
     hear(*state, 300, DATAPLANE_STATE_GONE);
 }
 
+static void a_pair_whose_own_address_is_not_known_is_refused_and_stays_where_it_is(void **state)
+{
+    SaOrder sa = order_of(300, 400);
+    SaPath path = path_of(true);
+    sa.local = (struct sockaddr_storage){0};
+    assert_int_equal(add_order(*state, &sa), -EINVAL);
+    assert_int_equal(kernel.n_states, 0);
+    assert_int_equal(add(*state, 300, 400), 0);
+    path.local = sa.local;
+    assert_int_equal(move(*state, 300, &path), -EINVAL);
+    hear(*state, 0, 0);
+    assert_int_equal(kernel.n_states, 2);
+}
+
+static void what_is_ordered_of_a_pair_that_is_not_there_is_refused(void **state)
+{
+    static const OrderType types[] = {ORDER_REMOVE_SA, ORDER_USE_SA, ORDER_MOVE_SA,
+                                      ORDER_SA_COUNTERS, ORDER_PATH_MTU};
+    const SaPath path = path_of(true);
+    Answer answer;
+    int tun = -1;
+    assert_int_equal(add(*state, 300, 400), 0);
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        const Order order = {.type = types[i], .id = 301, .path = path};
+        net_plane_carry_out(*state, &order, -1, &answer, &tun);
+        assert_int_equal(answer.error, -ENOENT);
+    }
+    assert_int_equal(kernel.n_states, 2);
+}
+
 static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
 {
     kernel.allowed = 1;
@@ -1813,6 +1843,8 @@ int main(void)
         PLANE(a_kernel_without_esp_is_told_from_one_that_may_not_be_configured),
         PLANE(without_keys_nothing_is_installed),
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
+        PLANE(a_pair_whose_own_address_is_not_known_is_refused_and_stays_where_it_is),
+        PLANE(what_is_ordered_of_a_pair_that_is_not_there_is_refused),
         PLANE(an_spi_is_in_use_once),
         PLANE(no_more_sas_are_taken_than_there_is_room_for),
         PLANE(the_kernel_copies_dscp_and_ecn_unless_it_is_told_not_to),
