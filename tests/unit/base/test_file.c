@@ -270,6 +270,43 @@ static void what_is_laid_down_takes_the_place_of_a_link_and_not_of_what_it_names
     assert_int_equal(file_sync_folder("nowhere/file"), -ENOENT);
 }
 
+static bool is_not_sealed; /* as the kernel says */
+int __real_fcntl64(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...);
+
+int __wrap_fcntl64(int fd, int command, ...)
+{
+    va_list values;
+
+    va_start(values, command);
+    const int value = va_arg(values, int);
+    va_end(values);
+    if (is_not_sealed && command == F_ADD_SEALS) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_fcntl64(fd, command, value);
+}
+
+static void what_is_sealed_nobody_changes_and_what_can_not_be_is_not_handed_on(void **state)
+{
+    (void)state;
+    _cleanup_(close_fdp) int fd = -1;
+    uint8_t found[sizeof(octets) + 1];
+
+    is_not_sealed = true;
+    assert_int_equal(file_seal(BYTES_OF(octets), "test", &fd), -EPERM);
+    assert_int_equal(fd, -1);
+    is_not_sealed = false;
+    assert_int_equal(file_seal(BYTES_OF(octets), "test", &fd), 0);
+    assert_int_equal(pread(fd, found, sizeof(found), 0), sizeof(octets));
+    assert_memory_equal(found, octets, sizeof(octets));
+    assert_int_equal(pwrite(fd, found, 1, 0), -1);
+    assert_int_equal(ftruncate(fd, 0), -1);
+    assert_int_equal(ftruncate(fd, 100), -1);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -293,6 +330,7 @@ int main(void)
             leave_folder),
         cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_folder_as_it_was, enter_folder,
                                         leave_folder),
+        cmocka_unit_test(what_is_sealed_nobody_changes_and_what_can_not_be_is_not_handed_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

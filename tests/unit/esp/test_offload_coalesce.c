@@ -243,6 +243,28 @@ static void nothing_joins_a_packet_that_could_not_be_joined_itself(void **state)
     assert_false(add(&coalescer, &second, 1));
 }
 
+static void two_packets_are_enough_to_join(void **state)
+{
+    static const uint8_t versions[] = {4, 6};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(versions); i++) {
+        static Coalescer coalescer;
+        TcpPacket whole = segment_number(versions[i], 0);
+        struct virtio_net_hdr expected_header, header;
+        memset(&coalescer, 0, sizeof(coalescer));
+        for (size_t j = 0; j < 2; j++) {
+            TcpPacket segment = segment_number(versions[i], j);
+            assert_true(add(&coalescer, &segment, j));
+        }
+        whole.payload_size = 2 * SEGMENT;
+        const size_t size =
+            tcp_packet_write_for_segmentation(&whole, SEGMENT, expected, &expected_header);
+        assert_int_equal(finish(&coalescer, &header), size);
+        assert_memory_equal(joined, expected, size);
+        assert_memory_equal(&header, &expected_header, sizeof(header));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +277,7 @@ int main(void)
         cmocka_unit_test(a_joined_packet_never_outgrows_64_kib_or_64_parts),
         cmocka_unit_test(no_packet_is_read_beyond_its_end),
         cmocka_unit_test(nothing_joins_a_packet_that_could_not_be_joined_itself),
+        cmocka_unit_test(two_packets_are_enough_to_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

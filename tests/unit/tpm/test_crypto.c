@@ -319,6 +319,23 @@ static void more_than_a_parameter_can_have_is_not_encrypted(void **state)
     assert_memory_not_equal(data, zeros, UINT16_MAX);
 }
 
+static void a_key_that_no_tpm_of_ours_has_shares_no_secret(void **state)
+{
+    EVP_PKEY *keys[] = {EVP_EC_gen("P-384"), EVP_PKEY_Q_keygen(NULL, NULL, "ED25519")};
+    static TPM2B_ENCRYPTED_SECRET encrypted;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(keys); i++) {
+        Secret *none = NULL;
+
+        assert_non_null(keys[i]);
+        assert_int_equal(tpm_secret_share(crypto, keys[i], "SECRET", &none, &encrypted),
+                         -EOPNOTSUPP);
+        assert_null(none);
+        EVP_PKEY_free(keys[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +350,7 @@ int main(void)
         cmocka_unit_test(every_octet_of_a_shared_secret_is_by_chance),
         cmocka_unit_test(without_random_numbers_or_room_no_secret_is_shared),
         cmocka_unit_test(more_than_a_parameter_can_have_is_not_encrypted),
+        cmocka_unit_test(a_key_that_no_tpm_of_ours_has_shares_no_secret),
     };
 
     return cmocka_run_group_tests(tests, group_init, group_deinit);

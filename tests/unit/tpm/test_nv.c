@@ -279,6 +279,27 @@ static void in_a_session_of_the_callers_it_is_written_in_that(void **state)
     assert_int_equal(write_it(), -EACCES); /* by the empty authValue, which is another now */
 }
 
+static void what_failed_is_told_by_what_can_be_done_about_it(void **state)
+{
+    static const struct {
+        TSS2_RC rc;
+        int error;
+    } cases[] = {
+        {TPM2_RC_NV_DEFINED, -EEXIST},       {TPM2_RC_NV_SPACE, -ENOSPC},
+        {TPM2_RC_NV_AUTHORIZATION, -EACCES}, {TPM2_RC_AUTH_FAIL | TPM2_RC_S | TPM2_RC_1, -EACCES},
+        {TPM2_RC_BAD_AUTH, -EACCES},         {TPM2_RC_AUTH_TYPE, -EACCES},
+        {TPM2_RC_AUTH_UNAVAILABLE, -EACCES}, {TPM2_RC_POLICY_FAIL | TPM2_RC_S, -EACCES},
+        {TPM2_RC_POLICY, -EACCES},           {TPM2_RC_NV_RANGE, -EIO},
+        {TPM2_RC_NV_UNINITIALIZED, -EIO},    {TSS2_TCTI_RC_IO_ERROR, -EIO},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        assert_int_equal(nv_fail(&reason, "TPM2_NV_Write", INDEX, cases[i].rc), cases[i].error);
+        assert_non_null(strstr(reason.text, "TPM2_NV_Write (NV index 0x01800010)"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +313,7 @@ int main(void)
         cmocka_unit_test_setup(an_answer_that_is_short_or_long_is_not_read, bench_init),
         cmocka_unit_test_setup(what_is_written_fits, bench_init),
         cmocka_unit_test_setup(in_a_session_of_the_callers_it_is_written_in_that, bench_init),
+        cmocka_unit_test(what_failed_is_told_by_what_can_be_done_about_it),
     };
 
     return cmocka_run_group_tests_name("nv", tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "tpm/open.h"
 #include "tpm/tpm.h"
 
+#include "base/cleanup.h"
 #include "swtpm_fixture.h"
 #include "tests/unit/temporary.h"
 #include "tpm_commands.h"
@@ -162,6 +163,50 @@ static void each_key_algorithm_has_its_name(void **state)
     assert_int_equal(tpm_key_algorithm_from_name("ecdsa-p521", &algorithm), -EINVAL);
 }
 
+static void the_device_without_a_name_is_the_first_one(void **state)
+{
+    struct stat status;
+
+    (void)state;
+    if (stat("/dev/tpm0", &status) == 0)
+        skip(); /* it would be opened */
+    assert_not_opened("device", -ENODEV, "no TPM at /dev/tpm0");
+}
+
+/* What is loaded for good (ld --wrap). */
+static char loaded[96];
+void *__wrap_dlopen(const char *name, int flags);
+
+void *__wrap_dlopen(const char *name, int flags)
+{
+    (void)flags;
+    (void)strncat(loaded, name, sizeof(loaded) - strlen(loaded) - 1);
+    return NULL;
+}
+
+static void the_library_of_the_configured_tcti_is_loaded_and_no_other(void **state)
+{
+    static const struct {
+        const char *tcti, *library;
+    } cases[] = {
+        {"device", "libtss2-tcti-device.so.0"},
+        {"device:/dev/tpmrm0", "libtss2-tcti-device.so.0"},
+        {"swtpm:port=2321", "libtss2-tcti-swtpm.so.0"},
+        {"mssim", "libtss2-tcti-mssim.so.0"},
+        {"libtss2-tcti-swtpm.so.0:port=2321", "libtss2-tcti-swtpm.so.0"},
+        {"", ""},
+        {"dev", ""},
+        {"other:x", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        loaded[0] = '\0';
+        tpm_tcti_warm(cases[i].tcti);
+        assert_string_equal(loaded, cases[i].library);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +219,8 @@ int main(void)
         cmocka_unit_test(a_tpm_that_has_gone_away_is_an_error_not_a_crash),
         cmocka_unit_test(an_error_has_the_command_the_tpms_words_and_the_remedy),
         cmocka_unit_test(each_key_algorithm_has_its_name),
+        cmocka_unit_test(the_device_without_a_name_is_the_first_one),
+        cmocka_unit_test(the_library_of_the_configured_tcti_is_loaded_and_no_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -383,6 +383,33 @@ static void two_lots_are_equal_if_each_has_all_of_the_other_that_is_sound(void *
     crl_files_deinit(&both);
 }
 
+/* Each of them may be all that is known of an issuer. */
+static void what_is_gone_and_does_not_fit_beside_what_has_come_leaves_all_as_it_was(void **state)
+{
+    enum { FITTING = CRL_COPIES_OCTETS_MAX / CRL_FILE_OCTETS_MAX };
+    char *gone[FITTING], *other = path;
+
+    (void)state;
+    for (size_t i = 0; i < FITTING; i++) {
+        assert_true(asprintf(&gone[i], "%s/%zu", folder, i) > 0);
+        path = gone[i];
+        lay_over("x");
+        assert_int_equal(truncate(path, CRL_FILE_OCTETS_MAX), 0);
+    }
+    look(false, 0);
+    assert_int_equal(held.count, FITTING);
+    assert_string_equal(problem.text, "");
+    path = other;
+    lay_over("new");
+    for (size_t i = 0; i < FITTING; i++) {
+        assert_int_equal(unlink(gone[i]), 0);
+        free(gone[i]);
+    }
+    look(false, 0);
+    assert_int_equal(held.count, FITTING);
+    assert_non_null(strstr(problem.text, "more CRLs than are looked at"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -402,6 +429,7 @@ int main(void)
         TEST(the_last_good_copy_of_a_file_is_not_let_go_for_want_of_room),
         TEST(copies_that_are_large_make_room_for_what_comes),
         TEST(a_flaw_is_remembered_until_the_file_changes_or_its_time_is_over),
+        TEST(what_is_gone_and_does_not_fit_beside_what_has_come_leaves_all_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -811,6 +811,16 @@ static void a_crl_that_can_not_be_read_is_told_where_somebody_could_be_judged(vo
     assert_string_equal(reason.text, "root can sign");
 }
 
+static void each_lot_of_crls_is_judged_by_once(void **state)
+{
+    (void)state;
+    bench.daemon.crls.version = 7;
+    daemon_crls_changed(&bench.daemon);
+    assert_int_equal(bench.daemon.crls_judged, 7);
+    daemon_crls_changed(&bench.daemon); /* of a problem alone */
+    assert_int_equal(bench.daemon.crls_judged, 7);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_init, bench_deinit)
@@ -834,6 +844,7 @@ int main(void)
         TEST(who_waits_is_answered_after_the_load_that_follows_other_work),
         TEST(systemd_is_told_once_calls_are_answered_and_state_is_known),
         TEST(a_crl_that_can_not_be_read_is_told_where_somebody_could_be_judged),
+        TEST(each_lot_of_crls_is_judged_by_once),
     };
 
     return cmocka_run_group_tests_name("daemon identity", tests, NULL, NULL);

@@ -306,6 +306,7 @@ static void datagrams_of_any_size_are_handled(void **state)
     assert_int_equal(open_(play, (Bytes){0}), EXCHANGE_E_MALFORMED);
     assert_int_equal(open_(play, (Bytes){zeros, 27}), EXCHANGE_E_MALFORMED);
     assert_int_equal(open_(play, BYTES_OF(zeros)), EXCHANGE_E_TOO_LARGE);
+    assert_int_equal(open_(play, (Bytes){zeros, IKE_MESSAGE_MAX}), EXCHANGE_E_MALFORMED);
 }
 
 /* CREATE_CHILD_SA without an SA: with one it is test_exchange_create.c's. */

@@ -27,6 +27,25 @@ int __wrap_memfd_create(const char *name, unsigned flags)
     return -1;
 }
 
+static int start_result; /* of the program */
+static unsigned n_ended;
+int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret);
+void __wrap_helper_process_end(HelperProcess *process);
+
+int __wrap_helper_process_start(const char *path, const char *argument, HelperProcess *ret)
+{
+    (void)ret;
+    assert_string_equal(path, "/verifier");
+    assert_null(argument);
+    return start_result;
+}
+
+void __wrap_helper_process_end(HelperProcess *process)
+{
+    (void)process;
+    n_ended++;
+}
+
 /* The verifier is not looked at: there is none. */
 static void without_a_descriptor_left_it_is_asked_nothing(void **state)
 {
@@ -142,6 +161,31 @@ static void so_many_peers_wait_and_none_more(void **state)
     sd_event_unref(verifier.event);
 }
 
+static void a_program_that_can_not_be_executed_is_told_from_one_that_fails(void **state)
+{
+    static const int never[] = {-ENOENT, -EACCES, -ENOEXEC}, now[] = {-EAGAIN, -ENOMEM, -EMFILE};
+    static Verifier verifier = {.options.program = "/verifier"};
+    VerifierProcess *process = NULL;
+    Reason reason = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(never); i++) {
+        start_result = never[i];
+        assert_int_equal(verifier_process_start(&verifier, &process, &reason),
+                         VERIFIER_E_NO_PROGRAM);
+        start_result = now[i];
+        assert_int_equal(verifier_process_start(&verifier, &process, &reason), VERIFIER_E_FAILED);
+        assert_non_null(strstr(reason.text, strerror(-now[i])));
+        assert_null(process);
+    }
+    start_result = 0;
+    assert_int_equal(verifier_process_start(&verifier, &process, &reason), 0);
+    assert_non_null(process);
+    n_ended = 0;
+    verifier_process_free(process);
+    assert_int_equal(n_ended, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +193,7 @@ int main(void)
         cmocka_unit_test(an_answer_is_taken_to_what_was_asked_and_to_nothing_else),
         cmocka_unit_test(what_an_error_says_is_passed_on_and_without_one_nothing_is_said),
         cmocka_unit_test(so_many_peers_wait_and_none_more),
+        cmocka_unit_test(a_program_that_can_not_be_executed_is_told_from_one_that_fails),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,6 +368,20 @@ static void an_answer_without_success_has_nothing_but_its_reason(void **state)
     assert_whole_or_nothing(bytes, answer_decode);
 }
 
+static void an_error_that_the_kernel_does_not_have_is_refused(void **state)
+{
+    enum { ERROR_AT = 1, MOST = 4095 };
+    VerifyAnswer decoded, answer = {.type = FRAME_PEER, .error = -MOST};
+    const Bytes bytes = answer_encode(&answer, frame);
+
+    (void)state;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), 0);
+    assert_int_equal(decoded.error, -MOST);
+    frame[ERROR_AT] = (MOST + 1) >> 8;
+    frame[ERROR_AT + 1] = 0;
+    assert_int_equal(verify_answer_decode(bytes, &decoded), -EBADMSG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +399,7 @@ int main(void)
         cmocka_unit_test(no_more_last_lists_are_taken_than_there_is_room_for),
         cmocka_unit_test(files_that_nobody_needs_cross_with_a_verdict),
         cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
+        cmocka_unit_test(an_error_that_the_kernel_does_not_have_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
