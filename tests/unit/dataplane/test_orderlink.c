@@ -380,6 +380,16 @@ static void what_follows_nonsense_is_not_taken(void **state)
     assert_int_equal(lab->n_events, 0);
 }
 
+static void what_follows_an_answer_that_was_not_asked_for_is_not_taken(void **state)
+{
+    Lab *lab = *state;
+    answer(lab, ORDER_REMOVE_SA, 1, 0);
+    report(lab);
+    run_until_lost(lab);
+    assert_string_equal(lab->lost.text, "tred-net answered what it was not asked");
+    assert_int_equal(lab->n_events, 0);
+}
+
 static void who_is_given_up_is_ordered_nothing_and_for_the_first_reason(void **state)
 {
     Lab *lab = *state;
@@ -421,6 +431,7 @@ int main(void)
         LAB(a_helper_that_answers_nothing_is_given_up_before_much_is_held_for_it),
         LAB(a_process_that_starts_is_listened_to),
         LAB(what_follows_nonsense_is_not_taken),
+        LAB(what_follows_an_answer_that_was_not_asked_for_is_not_taken),
         LAB(who_is_given_up_is_ordered_nothing_and_for_the_first_reason),
         LAB(a_last_order_is_left_with_whoever_listens),
     };
