@@ -127,7 +127,7 @@ static int path_digest(const STACK_OF(X509) *path, EVP_MD_CTX *ctx, VerifyPath *
 {
     uint8_t fingerprint[VERIFY_FINGERPRINT_SIZE];
 
-    if (!ctx || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
+    if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
         return -EIO;
     for (int i = 0; i < sk_X509_num(path); i++) {
         if (X509_digest(sk_X509_value(path, i), EVP_sha256(), fingerprint, NULL) != 1 ||
@@ -143,7 +143,7 @@ int peer_path_name(const STACK_OF(X509) *path, VerifyPath *ret)
     if (!path)
         return 0;
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    const int r = path_digest(path, ctx, ret);
+    const int r = ctx ? path_digest(path, ctx, ret) : -ENOMEM;
 
     EVP_MD_CTX_free(ctx);
     return r;
