@@ -1374,6 +1374,52 @@ static void the_segw_limits_an_authentication_in_ike_auth(void **state)
     assert_in_range(renewed_in(), 75 * SEC, 90 * SEC);
 }
 
+/* Or all that were authenticated at once would come back at once. */
+static void the_moment_of_a_new_authentication_is_by_chance(void **state)
+{
+    enum { DRAWS = 16 };
+    uint64_t first = UINT64_MAX, last = 0;
+    (void)state;
+
+    establish();
+    for (int i = 0; i < DRAWS; i++) {
+        ike_sa_expires(f.sa, 36000);
+        const uint64_t left = renewed_in();
+        first = left < first ? left : first;
+        last = left > last ? left : last;
+    }
+    assert_true(last - first > 60 * SEC); /* of ten minutes: less happens once in 10^13 times */
+}
+
+static bool has_no_random;
+ssize_t __real_getrandom(void *ret, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *ret, size_t size, unsigned flags);
+
+ssize_t __wrap_getrandom(void *ret, size_t size, unsigned flags)
+{
+    if (!has_no_random)
+        return __real_getrandom(ret, size, flags);
+    memset(ret, UINT8_MAX, size); /* nobody has said that it is left as it was */
+    return -1;
+}
+
+static void without_a_random_number_the_new_authentication_is_at_the_later_moment(void **state)
+{
+    IkeSaInfo info;
+    uint64_t before, after;
+    (void)state;
+
+    establish();
+    assert_true(sd_event_now(f.stage.event, CLOCK_MONOTONIC, &before) >= 0);
+    has_no_random = true;
+    ike_sa_expires(f.sa, 1000);
+    has_no_random = false;
+    assert_true(sd_event_now(f.stage.event, CLOCK_MONOTONIC, &after) >= 0);
+    ike_sa_info(f.sa, &info);
+    assert_in_range(info.renew_at, lifetime_renew_at(before, before + 1000 * SEC, 0),
+                    lifetime_renew_at(after, after + 1000 * SEC, 0));
+}
+
 static void without_a_limit_an_authentication_has_no_end(void **state)
 {
     IkeSaInfo info;
@@ -1725,6 +1771,30 @@ static void a_delete_without_an_answer_ends_nevertheless(void **state)
     assert_int_equal(f.end, IKE_SA_STOPPED);
 }
 
+/* Three times, however often what matters more is sent; or less, where that is. */
+static void a_delete_is_not_sent_as_often_as_what_matters_more(void **state)
+{
+    static const struct {
+        unsigned configured, sent;
+    } cases[] = {{2, 2}, {3, 3}, {4, 3}, {5, 3}};
+    (void)state;
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        if (i > 0) {
+            assert_int_equal(teardown(NULL), 0);
+            assert_int_equal(setup(NULL), 0);
+        }
+        f.stage.segw = segw_that_answers_no_delete;
+        f.config.retransmit_timeout = 10;
+        f.config.retransmit_tries = cases[i].configured;
+        establish();
+        const unsigned before = f.stage.received;
+        ike_sa_stop(f.sa);
+        stage_run_until(&f.stage, &f.closed);
+        assert_int_equal(f.stage.received - before, cases[i].sent);
+    }
+}
+
 static void a_vanished_tred_ends_the_sa_that_it_held(void **state)
 {
     (void)state;
@@ -1913,6 +1983,8 @@ int main(void)
         TEST(a_redirect_of_who_is_not_verified_is_not_followed),
         TEST(a_redirect_of_an_established_sa_is_answered_and_handed_on),
         TEST(the_segw_limits_an_authentication_in_ike_auth),
+        TEST(the_moment_of_a_new_authentication_is_by_chance),
+        TEST(without_a_random_number_the_new_authentication_is_at_the_later_moment),
         TEST(without_a_limit_an_authentication_has_no_end),
         TEST(the_last_limit_that_the_segw_names_counts),
         TEST(a_limit_of_another_size_says_nothing),
@@ -1938,6 +2010,7 @@ int main(void)
         TEST(stopping_before_anything_is_sent_sends_nothing),
         TEST(stopping_while_ike_auth_is_out_deletes_what_comes_of_it),
         TEST(a_delete_without_an_answer_ends_nevertheless),
+        TEST(a_delete_is_not_sent_as_often_as_what_matters_more),
         TEST(a_vanished_tred_ends_the_sa_that_it_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

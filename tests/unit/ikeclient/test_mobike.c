@@ -448,6 +448,24 @@ static void an_sa_does_not_move_into_another_connections_tunnel(void **state)
     assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
 }
 
+/* tred moves so many at a time; whoever has waited for the fortieth turn authenticates anew. */
+static void an_sa_waits_forty_times_for_its_turn_to_move(void **state)
+{
+    enum { TURNS = 40 };
+    (void)state;
+
+    establish();
+    f.stage.refuse[TRE_MOVE_TRANSPORT] = "OutOfResources";
+    f.sa->move.waits = TURNS - 1; /* those before were in vain */
+    mobike_move(f.sa);
+    while (!f.renewed && stage_count(&f.stage, TRE_MOVE_TRANSPORT) < 3)
+        stage_turn(&f.stage);
+    assert_true(f.renewed);
+    assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 2);
+    assert_int_equal(f.sa->move.waits, 0); /* the next move has all its turns */
+    assert_false(f.sa->move.under_way);
+}
+
 static void without_mobike_no_other_sa_is_made_in_another_connections_tunnel(void **state)
 {
     (void)state;
@@ -527,6 +545,7 @@ int main(void)
         TEST(addresses_that_have_changed_are_told),
         TEST(a_segw_without_mobike_is_told_nothing),
         TEST(an_sa_does_not_move_into_another_connections_tunnel),
+        TEST(an_sa_waits_forty_times_for_its_turn_to_move),
         TEST(without_mobike_no_other_sa_is_made_in_another_connections_tunnel),
         TEST(an_address_of_the_segw_that_only_a_tunnel_leads_to_is_not_tried),
         TEST(that_there_is_none_but_an_inner_address_is_said_once),

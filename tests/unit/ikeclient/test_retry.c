@@ -109,6 +109,36 @@ static void the_wait_after_a_failure_is_by_chance(void **state)
     assert_true(last - first > SECOND); /* of some minutes: less happens once in 10^15 times */
 }
 
+static ssize_t random_says = 1; /* what getrandom() does, and fills nothing; 1: all that it does */
+ssize_t __real_getrandom(void *ret, size_t size, unsigned flags);
+ssize_t __wrap_getrandom(void *ret, size_t size, unsigned flags);
+
+ssize_t __wrap_getrandom(void *ret, size_t size, unsigned flags)
+{
+    return random_says == 1 ? __real_getrandom(ret, size, flags) : random_says;
+}
+
+/* None, or half of one. */
+static void without_a_random_number_the_wait_is_the_longest(void **state)
+{
+    static const ssize_t says[] = {-1, 2};
+    enum { FAILURES = 4 };
+
+    (void)state;
+    restart();
+    for (size_t i = 0; i < ELEMENTS(says); i++) {
+        const uint64_t wait = backoff_ms(FAILURES, f.config.retry_max * 1000, UINT32_MAX) * 1000;
+        uint64_t before, after;
+        f.retry.failures = FAILURES;
+        assert_true(sd_event_now(f.event, CLOCK_MONOTONIC, &before) >= 0);
+        random_says = says[i];
+        retry_failed(&f.retry);
+        random_says = 1;
+        assert_true(sd_event_now(f.event, CLOCK_MONOTONIC, &after) >= 0);
+        assert_in_range(f.retry.not_before, before + wait, after + wait);
+    }
+}
+
 static void a_success_is_remembered_as_well(void **state)
 {
     (void)state;
@@ -280,6 +310,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failures_survive_a_restart_with_what_is_left_of_the_wait,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(the_wait_after_a_failure_is_by_chance, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_a_random_number_the_wait_is_the_longest, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_success_is_remembered_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_that_says_what_is_there_is_not_written_again, setup,
                                         teardown),
