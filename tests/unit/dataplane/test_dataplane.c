@@ -179,9 +179,10 @@ static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
     if (type == ORDER_SA_COUNTERS)
         said.sa = (SaCounters){.packets_in = id + played.more};
     if (type == ORDER_PLANE_COUNTERS)
-        said.plane = (DataPlaneCounters){5, 8, 9, 10};
+        said.plane = (DataPlaneCounters){5 + played.more, 8, 9, 10};
     if (type == ORDER_PROTECTION_COUNTERS)
-        said.protection = (ProtectionCounters){.dropped_in = 6, .dropped_out = 7};
+        said.protection =
+            (ProtectionCounters){.dropped_in = 6 + played.more, .dropped_out = 7 + played.more};
     if (given->answered)
         given->answered(&said, &fd, given->cookie, given->userdata);
     close_fdp(&fd);
@@ -378,6 +379,21 @@ static void each_interface_has_its_own_tun_from_its_first_pair_to_its_last(void 
         answer_all(&esp);
         answer_all(&net);
     }
+}
+
+/* Of the first one tred-net is told at once, as it takes longest to make an interface. */
+static void of_a_second_pair_tred_net_is_told_when_tred_esp_has_it(void **state)
+{
+    Lab *lab = *state;
+    Told first = {0}, second = {0};
+    give_sa(lab, 300, &(Lifetime){0}, &first);
+    assert_int_equal(newest(&net)->id, 300);
+    give_sa(lab, 301, &(Lifetime){0}, &second);
+    assert_int_equal(newest(&net)->id, 300);
+    answer_all(&esp);
+    assert_int_equal(newest(&net)->id, 301);
+    answer_pair();
+    assert_int_equal(first.n + second.n, 2);
 }
 
 static void a_pair_for_an_interface_that_was_not_named_is_refused(void **state)
@@ -903,6 +919,8 @@ static void a_pair_that_goes_while_it_is_added_goes_where_it_has_come(void **sta
     give_sa(lab, 300, &(Lifetime){0}, &first);
     answer_all(&esp);
     assert_int_equal(dataplane_remove_sa(lab->plane, 300), 0);
+    for (size_t i = 0; i < esp.n_given; i++) /* it has counted nothing */
+        assert_int_not_equal(esp.given[i].type, ORDER_SA_COUNTERS);
     assert_int_equal(first.error, -ECANCELED);
     assert_int_equal(newest(&net)->type, ORDER_REMOVE_SA);
     const size_t given = esp.n_given;
@@ -1120,6 +1138,7 @@ int main(void)
         PLANE(tred_esp_is_told_for_which_dscps_a_pair_is),
         PLANE(without_random_numbers_no_pair_is_added),
         PLANE(each_interface_has_its_own_tun_from_its_first_pair_to_its_last),
+        PLANE(of_a_second_pair_tred_net_is_told_when_tred_esp_has_it),
         PLANE(a_pair_for_an_interface_that_was_not_named_is_refused),
         PLANE(a_pair_is_used_when_tred_esp_says_so),
         PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),

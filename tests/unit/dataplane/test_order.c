@@ -624,6 +624,7 @@ static void a_report_of_another_kind_or_with_an_octet_too_many_is_refused(void *
     Report report = {.event = {.spi_in = 9}};
     assert_int_equal(report_decode(BYTES_OF(event), &report), -EBADMSG);
     assert_int_equal(report_decode(BYTES_OF(other), &report), -EBADMSG);
+    assert_int_equal(report_decode((Bytes){other, 1}, &report), -EBADMSG); /* nothing is left */
     assert_int_equal(report_decode((Bytes){0}, &report), -EBADMSG);
     Bytes message = answer_encoded(&(Answer){.type = ORDER_ADD_SA}, buffer);
     buffer[message.size++] = 0;
