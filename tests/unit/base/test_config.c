@@ -282,6 +282,29 @@ static void a_file_is_read_from_disk(void **state)
     assert_int_equal(settings.number, 7);
 }
 
+static void a_file_has_a_largest_size(void **state)
+{
+    enum { LARGEST = 1024 * 1024 };
+    static char blank[LARGEST];
+    char path[TEMPORARY_PATH_SIZE];
+    _cleanup_(settings_deinit) Settings settings = {0};
+    _cleanup_(close_fdp) int fd = -1;
+
+    (void)state;
+    memset(blank, '\n', sizeof(blank));
+    temporary_path("test_config", path);
+    fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, blank, LARGEST), LARGEST);
+    const int largest = config_read(path, items, ELEMENTS(items), &settings, &reason);
+    assert_int_equal(write(fd, "\n", 1), 1);
+    const int larger = config_read(path, items, ELEMENTS(items), &settings, &reason);
+    (void)unlink(path);
+    assert_int_equal(largest, 0);
+    assert_int_equal(larger, -EFBIG);
+    assert_non_null(strstr(reason.text, "can't be read"));
+}
+
 /* ---- sections with names ---- */
 
 enum { NAMED_MAX = 4 };
@@ -439,6 +462,7 @@ int main(void)
         cmocka_unit_test(a_long_file_name_cuts_the_sentence),
         cmocka_unit_test(a_file_that_is_not_there_is_named),
         cmocka_unit_test(a_file_is_read_from_disk),
+        cmocka_unit_test(a_file_has_a_largest_size),
         cmocka_unit_test(each_section_with_a_name_is_read_into_its_own),
         cmocka_unit_test(an_empty_section_with_a_name_is_there),
         cmocka_unit_test(mistakes_in_sections_with_names_are_named),

@@ -62,7 +62,7 @@ int __wrap_tpm_signing_key_new(DeviceKey *device, KeyPolicy *with, SigningKey **
 int __wrap_file_read(const char *path, size_t limit, uint8_t **ret, size_t *ret_size)
 {
     (void)path;
-    assert_true(limit <= DEVICE_ANCHORS_SIZE_MAX);
+    assert_int_equal(limit, 1024 * 1024); /* of certificates and of anchors */
     if (bench.file_result < 0)
         return bench.file_result;
     *ret = (uint8_t *)strdup("octets");

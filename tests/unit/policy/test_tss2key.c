@@ -157,6 +157,25 @@ static void a_file_without_a_tpm_key_is_refused_with_what_it_has(void **state)
                    "not the ASN.1");
 }
 
+static void a_key_file_has_a_largest_size(void **state)
+{
+    enum { LARGEST = 64 * 1024 };
+    static uint8_t file[LARGEST + 1];
+    _cleanup_(free_charp) char *pem = NULL;
+    const Tss2Key key = sample_key();
+    Reason reason = {0};
+    Tss2Key again;
+
+    (void)state;
+    assert_int_equal(tss2key_encode(&key, &pem), 0);
+    memset(file, '\n', sizeof(file));
+    memcpy(file, pem, strlen(pem));
+    assert_int_equal(tss2key_decode((Bytes){file, LARGEST}, &again, &reason), 0);
+    assert_int_equal(again.private.size, 100);
+    assert_int_equal(tss2key_decode(BYTES_OF(file), &again, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "larger than 65536 octets"));
+}
+
 static void each_unsupported_field_is_refused_by_its_number(void **state)
 {
     const Tss2Key key = sample_key();
@@ -294,6 +313,7 @@ int main(void)
         cmocka_unit_test(what_is_written_reads_the_same),
         cmocka_unit_test(text_and_other_blocks_before_the_key_are_passed_over),
         cmocka_unit_test(a_file_without_a_tpm_key_is_refused_with_what_it_has),
+        cmocka_unit_test(a_key_file_has_a_largest_size),
         cmocka_unit_test(each_unsupported_field_is_refused_by_its_number),
         cmocka_unit_test(a_key_of_another_type_is_refused),
         cmocka_unit_test(a_parent_that_can_not_stand_in_a_file_is_refused),

@@ -441,6 +441,26 @@ static void certificates_that_do_not_parse_are_malformed(void **state)
     pki_deinit(&leaf);
 }
 
+/* Of what is not too large it is said that it does not parse. */
+static void a_certificate_and_all_that_is_shown_have_a_largest_size(void **state)
+{
+    static const uint8_t junk[PEER_CERTIFICATE_SIZE_MAX + 1] = {0x30, 0x82, 0x3f, 0xfc};
+    const Bytes most = {junk, PEER_CERTIFICATE_SIZE_MAX};
+    const Bytes all[] = {most, most, most, most, {junk, 1}};
+    const size_t n_most = PEER_EVIDENCE_SIZE_MAX / PEER_CERTIFICATE_SIZE_MAX;
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(judge_octets(&BYTES_OF(junk), 1, &reason), PEER_E_MALFORMED);
+    assert_non_null(strstr(reason.text, "certificate's size is 16385 octets"));
+    assert_int_equal(judge_octets(all, n_most + 1, &reason), PEER_E_MALFORMED);
+    assert_non_null(strstr(reason.text, "evidence's size is 65537 octets"));
+    for (size_t n = 1; n <= n_most; n++) {
+        assert_int_equal(judge_octets(all, n, &reason), PEER_E_MALFORMED);
+        assert_null(strstr(reason.text, "'s size"));
+    }
+}
+
 static void no_certificate_and_a_ninth_are_refused(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -735,6 +755,7 @@ int main(void)
         cmocka_unit_test(an_rsa_exponent_is_from_65537_to_one_of_32_bits),
         cmocka_unit_test(a_signature_with_a_weak_or_unnamed_hash_is_unfit),
         cmocka_unit_test(certificates_that_do_not_parse_are_malformed),
+        cmocka_unit_test(a_certificate_and_all_that_is_shown_have_a_largest_size),
         cmocka_unit_test(no_certificate_and_a_ninth_are_refused),
     };
 

@@ -177,6 +177,32 @@ static void a_profile_is_read_up_to_its_largest_size(void **state)
     assert_string_equal(answer.reason.text, "file is larger than 65536 octets");
 }
 
+/* What is blank is no certificate and no list, and is told so where it is not too large. */
+static void what_is_handed_over_is_read_up_to_its_largest_size(void **state)
+{
+    static const struct {
+        FrameType type;
+        size_t largest;
+        const char *why;
+    } cases[] = {
+        {FRAME_ANCHORS, ANCHORS_FILE_SIZE_MAX, "file is larger than 1048576 octets"},
+        {FRAME_CHAIN, ANCHORS_FILE_SIZE_MAX, "file is larger than 1048576 octets"},
+        {FRAME_CRL, CRL_FILE_SIZE_MAX, "file is larger than 8388608 octets"},
+    };
+    static uint8_t blank[CRL_FILE_SIZE_MAX + 1];
+
+    (void)state;
+    memset(blank, '\n', sizeof(blank));
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const int r = hand_over(cases[i].type, (Bytes){blank, cases[i].largest}, (Bytes){0});
+        assert_true(r < 0 && r != -EFBIG);
+        assert_null(strstr(answer.reason.text, "larger"));
+        assert_int_equal(hand_over(cases[i].type, (Bytes){blank, cases[i].largest + 1}, (Bytes){0}),
+                         -EFBIG);
+        assert_string_equal(answer.reason.text, cases[i].why);
+    }
+}
+
 static void what_is_not_handed_over_is_told_by_its_name(void **state)
 {
     static const FrameType types[] = {FRAME_ANCHORS, FRAME_CRL, FRAME_CHAIN};
@@ -394,6 +420,7 @@ int main(void)
         SERVICE_TEST(a_frame_of_no_type_is_none),
         SERVICE_TEST(a_profile_that_does_not_parse_is_none_whatever_came_before),
         SERVICE_TEST(a_profile_is_read_up_to_its_largest_size),
+        SERVICE_TEST(what_is_handed_over_is_read_up_to_its_largest_size),
         SERVICE_TEST(what_is_not_handed_over_is_told_by_its_name),
         SERVICE_TEST(anchors_that_are_none_leave_those_of_before),
         SERVICE_TEST(there_is_room_for_so_many_files_of_lists),
