@@ -321,6 +321,32 @@ static void a_key_outside_the_profile_is_unfit(void **state)
     }
 }
 
+/* What is in between is taken: RSA-2048, by all of these. */
+static void an_rsa_key_has_as_many_bits_as_the_profile_says(void **state)
+{
+    static const struct {
+        uint64_t least, most;
+        bool is_fit;
+    } cases[] = {{2048, 2048, true}, {2049, 4096, false}, {2040, 2047, false}, {2048, 4096, true}};
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.key = "RSA-2048";
+    Pki leaf = pki_issue(&spec, &root);
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        PeerProfile profile = peer_profile_3gpp();
+        const Presentation presentation = {.sent = {&leaf}, .count = 1, .profile = &profile};
+
+        profile.end_entity.rsa_bits_min = cases[i].least;
+        profile.end_entity.rsa_bits_max = cases[i].most;
+        if (cases[i].is_fit)
+            assert_accepted(&presentation, &leaf);
+        else
+            assert_refused(&presentation, PEER_E_UNFIT, "RSA key is of 2048 bits");
+    }
+    pki_deinit(&leaf);
+}
+
 /* An RSA key of 2048 bits with this exponent; the caller's. */
 static EVP_PKEY *rsa_key_new(uint64_t exponent)
 {
@@ -531,6 +557,38 @@ static void what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged(void **st
     pki_deinit(&leaf);
 }
 
+/* As nothing can be later than a list whose date does not parse. */
+static void what_a_list_without_a_date_revokes_is_not_taken_back(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    CrlStore crls;
+    const Presentation presentation = {
+        .sent = {&leaf}, .count = 1, .crls = &crls, .revocation = REVOCATION_REQUIRE};
+
+    (void)state;
+    for (int has_date = 0; has_date < 2; has_date++) {
+        X509_CRL *revoking = pki_crl(&root, leaf.certificate, -2L * PKI_HOUR, PKI_DAY);
+
+        assert_int_equal(crl_store_init(&crls), 0);
+        if (!has_date) {
+            ASN1_TIME *date = ASN1_STRING_dup(X509_CRL_get0_lastUpdate(revoking));
+            assert_int_equal(ASN1_STRING_set(date, "999999999999Z", -1), 1);
+            assert_int_equal(X509_CRL_set1_lastUpdate(revoking, date), 1);
+            assert_true(X509_CRL_sign(revoking, root.key, EVP_sha256()) > 0);
+            ASN1_STRING_free(date);
+        }
+        assert_true(sk_X509_CRL_push(crls.crls, revoking) > 0);
+        assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&root, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+        if (has_date)
+            assert_accepted(&presentation, &leaf);
+        else
+            assert_refused(&presentation, PEER_E_REVOKED, "");
+        crl_store_deinit(&crls);
+    }
+    pki_deinit(&leaf);
+}
+
 /* Two CAs have certified one key under one name: of one nobody knows whether that still holds, the
  * other has taken it back. Who was taken by the first while that was known is not to be lost for
  * the second: whichever comes first, what is lacking is a word. */
@@ -732,6 +790,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_becomes_of_who_was_taken_by_a_path_is_said_of_that_path),
         cmocka_unit_test(what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged),
+        cmocka_unit_test(what_a_list_without_a_date_revokes_is_not_taken_back),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
@@ -752,6 +811,7 @@ int main(void)
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(an_rsa_key_has_as_many_bits_as_the_profile_says),
         cmocka_unit_test(an_rsa_exponent_is_from_65537_to_one_of_32_bits),
         cmocka_unit_test(a_signature_with_a_weak_or_unnamed_hash_is_unfit),
         cmocka_unit_test(certificates_that_do_not_parse_are_malformed),

@@ -196,7 +196,10 @@ static void what_is_wrong_is_named_with_what_is_allowed(void **state)
     assert_refused("[issuers]\nrsa-bits-min = 1024\n", "2048 to 8192");
     assert_refused("[path]\nserial-octets-max = 21\n", "1 to 20");
     assert_refused("[path]\nwildcards = yes\n", "no key");
-    assert_refused("[end-entity]\nrsa-bits-min = 4096\nrsa-bits-max = 3072\n", "above");
+    assert_refused("[end-entity]\nrsa-bits-min = 4096\nrsa-bits-max = 3072\n",
+                   "in [end-entity], rsa-bits-min is above");
+    assert_refused("[issuers]\nrsa-bits-min = 4096\nrsa-bits-max = 3072\n",
+                   "in [issuers], rsa-bits-min is above");
 }
 
 static void sets_are_printed_as_they_are_written(void **state)
