@@ -283,6 +283,8 @@ static void an_aead_answer_may_say_that_it_has_no_integ(void **state)
     chosen.proposals[0].transforms[3] = none;
     chosen.proposals[0].transforms[3].unknown_attribute = true;
     assert_selection(&chosen, SUITE_E_NOT_OFFERED);
+    chosen.proposals[0].transforms[3] = (IkeTransform){.type = IKE_TRANSFORM_ESN}; /* 0 is one */
+    assert_selection(&chosen, SUITE_E_NOT_OFFERED);
 }
 
 static void integ_that_was_offered_is_not_left_out(void **state)

@@ -1719,6 +1719,9 @@ static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(voi
     kernel.add_error = -EPERM;
     assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &plane, &reason), -EPERM);
     assert_non_null(strstr(reason.text, "CAP_NET_ADMIN"));
+    reason = (Reason){0}; /* user space is no way out of that */
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, &two_interfaces, &plane, &reason), -EPERM);
+    assert_non_null(strstr(reason.text, "CAP_NET_ADMIN"));
     kernel.add_error = 0;
     assert_null(plane);
 }

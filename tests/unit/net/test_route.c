@@ -357,6 +357,45 @@ static void routes_are_cleared_to_the_last(void **state)
     }
 }
 
+static void take_link_away(const struct nlmsghdr *header)
+{
+    if (header->nlmsg_type != RTM_DELLINK)
+        return;
+    n_deleted++;
+    played.n_answers--;
+}
+
+/* Of one dump sixteen. */
+static void links_are_cleared_to_the_last(void **state)
+{
+    (void)state;
+    static const size_t counts[] = {0, 1, 15, 16, 17, 40};
+    for (size_t i = 0; i < ELEMENTS(counts); i++) {
+        (void)played_begin(NULL);
+        n_deleted = 0;
+        played.on_call = take_link_away;
+        for (size_t n = 0; n < counts[i]; n++)
+            answer_link("tred: ESP tunnel to the SeGW", IFF_UP);
+        assert_int_equal(links_clear(played_netlink), 0);
+        assert_int_equal(n_deleted, counts[i]);
+        assert_int_equal(played.n_requests, counts[i] + counts[i] / 16 + 1);
+    }
+    (void)played_begin(NULL);
+    answer_link("somebody else's", IFF_UP);
+    assert_int_equal(links_clear(played_netlink), 0);
+    assert_int_equal(played.n_requests, 1);
+}
+
+static void links_that_can_not_be_cleared_are_told_at_once(void **state)
+{
+    (void)state;
+    for (size_t n = 0; n < 16; n++)
+        answer_link("tred: ESP tunnel to the SeGW", IFF_UP);
+    played.fails_at = 3; /* a dump, a link, and another */
+    assert_int_equal(links_clear(played_netlink), -PLAYED_ERROR);
+    assert_int_equal(played.n_requests, 3);
+}
+
 static void what_can_not_be_cleared_is_told_at_once(void **state)
 {
     (void)state;
@@ -386,6 +425,8 @@ int main(void)
         cmocka_unit_test_setup(routes_are_listed_of_both_families_and_of_our_protocol_alone,
                                played_begin),
         cmocka_unit_test_setup(routes_are_cleared_to_the_last, played_begin),
+        cmocka_unit_test_setup(links_are_cleared_to_the_last, played_begin),
+        cmocka_unit_test_setup(links_that_can_not_be_cleared_are_told_at_once, played_begin),
         cmocka_unit_test_setup(what_can_not_be_cleared_is_told_at_once, played_begin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -392,6 +392,23 @@ static void what_is_tred_esps_is_not_done_here(void **state)
     assert_int_equal(close(tun), 0);
 }
 
+static void an_spi_is_in_use_once_and_by_so_many_pairs(void **state)
+{
+    int tun = -1, none = -1;
+    Reason reason;
+    (void)state;
+    assert_int_equal(add(300, &tun, &reason), 0);
+    assert_int_equal(add(300, &none, &reason), -EEXIST);
+    assert_int_equal(add_to(1, 300, &none, &reason), -EEXIST);
+    for (uint32_t i = 1; i < DATAPLANE_SAS_MAX; i++)
+        assert_int_equal(add(300 + i, &none, &reason), 0);
+    assert_int_equal(add(350, &none, &reason), -ENOSPC);
+    assert_int_equal(played.n_added, DATAPLANE_SAS_MAX);
+    for (uint32_t i = 0; i < DATAPLANE_SAS_MAX; i++)
+        assert_int_equal(carry_out(ORDER_REMOVE_SA, 300 + i), 0);
+    assert_int_equal(close(tun), 0);
+}
+
 /* Its ESP socket has room for bursts, where there is one. */
 static void an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers(void **state)
 {
@@ -466,6 +483,8 @@ int main(void)
             an_sa_that_the_network_refuses_takes_the_interface_along_if_it_was_the_first,
             begin_with_plane, end),
         cmocka_unit_test_setup_teardown(what_is_tred_esps_is_not_done_here, begin_with_plane, end),
+        cmocka_unit_test_setup_teardown(an_spi_is_in_use_once_and_by_so_many_pairs,
+                                        begin_with_plane, end),
         cmocka_unit_test_setup_teardown(an_sa_that_comes_or_moves_with_a_socket_has_wide_buffers,
                                         begin_with_plane, end),
         cmocka_unit_test_setup_teardown(a_name_that_no_interface_can_have_is_refused, begin, end),

@@ -324,6 +324,24 @@ static void a_suite_outside_the_profile_is_refused_although_it_was_offered(void 
     assert_response_refused(round, EXCHANGE_E_SUITE_NOT_ALLOWED);
 }
 
+static void it_is_said_what_is_wrong_with_a_suite(void **state)
+{
+    static const struct {
+        int error;
+        const char *why;
+    } cases[] = {{SUITE_E_NOT_OFFERED, "that the request did not offer"},
+                 {SUITE_E_NOT_ALLOWED, "outside the profile"},
+                 {SUITE_E_AMBIGUOUS, "one proposal with one transform of each type"}};
+    Reason reason = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        assert_int_equal(exchange_suite_refuse(cases[i].error, &reason),
+                         EXCHANGE_E_SUITE_NOT_ALLOWED);
+        assert_non_null(strstr(reason.text, cases[i].why));
+    }
+}
+
 static void two_proposals_in_the_response_are_refused(void **state)
 {
     Round *round = *state;
@@ -448,6 +466,7 @@ int main(void)
         ROUND(a_response_with_a_message_id_is_foreign),
         ROUND(a_suite_that_was_not_offered_is_refused),
         ROUND(a_suite_outside_the_profile_is_refused_although_it_was_offered),
+        ROUND(it_is_said_what_is_wrong_with_a_suite),
         ROUND(two_proposals_in_the_response_are_refused),
         ROUND(a_ke_of_another_group_than_chosen_is_refused),
         ROUND(a_chosen_group_that_is_not_our_kes_is_refused),

@@ -321,6 +321,32 @@ static void a_key_outside_the_profile_is_unfit(void **state)
     }
 }
 
+static void a_name_is_of_printable_ascii_from_the_first_octet_to_the_last(void **state)
+{
+    static const struct {
+        const char *uri;
+        bool is_fit;
+    } cases[] = {{"urn:!", true},     {"urn:~", true},     {"urn:\x7f", false}, {"urn: x", false},
+                 {"urn:\x1f", false}, {"urn:\x80", false}, {"urn", false}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+        char names[64];
+
+        (void)snprintf(names, sizeof(names), "DNS:%s,URI:%s", SEGW, cases[i].uri);
+        spec.subject_alt_name = names;
+        if (cases[i].is_fit) {
+            Pki leaf = pki_issue(&spec, &root);
+            const Presentation presentation = {.sent = {&leaf}, .count = 1};
+            assert_accepted(&presentation, &leaf);
+            pki_deinit(&leaf);
+        } else {
+            assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "no absolute URI");
+        }
+    }
+}
+
 /* What is in between is taken: RSA-2048, by all of these. */
 static void an_rsa_key_has_as_many_bits_as_the_profile_says(void **state)
 {
@@ -811,6 +837,7 @@ int main(void)
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(a_name_is_of_printable_ascii_from_the_first_octet_to_the_last),
         cmocka_unit_test(an_rsa_key_has_as_many_bits_as_the_profile_says),
         cmocka_unit_test(an_rsa_exponent_is_from_65537_to_one_of_32_bits),
         cmocka_unit_test(a_signature_with_a_weak_or_unnamed_hash_is_unfit),
