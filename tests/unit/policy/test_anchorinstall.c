@@ -270,6 +270,25 @@ static void a_path_too_long_for_a_suffix_is_told_before_anything_is_done(void **
 
 #define FILES_TEST(name) cmocka_unit_test_setup_teardown(name, folder_init, folder_deinit)
 
+/* No TPM is asked: what is not too large is refused for its approval. */
+static void a_bundle_has_a_largest_size(void **state)
+{
+    static uint8_t bundle[ANCHOR_BUNDLE_SIZE_MAX + 1];
+    const Bytes none = text_bytes("no approval");
+    AnchorRecord record;
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(anchors_install(NULL, path, BYTES_OF(bundle), none, keep, &record, &reason),
+                     ANCHOR_E_REFUSED);
+    assert_string_equal(reason.text,
+                        "the anchor bundle has 1048577 octets, and at most 1048576 are taken");
+    assert_int_equal(anchors_install(NULL, path, (Bytes){bundle, ANCHOR_BUNDLE_SIZE_MAX}, none,
+                                     keep, &record, &reason),
+                     ANCHOR_E_REFUSED);
+    assert_non_null(strstr(reason.text, "its approval"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +302,7 @@ int main(void)
         FILES_TEST(a_new_bundle_that_is_not_there_is_not_one_without_octets),
         FILES_TEST(a_half_written_bundle_goes),
         FILES_TEST(a_link_in_the_place_of_the_new_bundle_is_not_followed),
+        FILES_TEST(a_bundle_has_a_largest_size),
         FILES_TEST(a_folder_that_is_gone_is_an_error_and_no_crash),
         FILES_TEST(a_path_too_long_for_a_suffix_is_told_before_anything_is_done),
     };
