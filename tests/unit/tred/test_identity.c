@@ -174,9 +174,63 @@ static void anchors_that_can_not_be_read_are_told_by_the_reader_or_by_their_name
     }
 }
 
+/* By the TPM's last-known time, where this machine's clock is behind it. */
+static void a_certificate_is_valid_from_its_first_second_to_its_last(void **state)
+{
+    const time_t known = time(NULL) + 1000000;
+    const struct {
+        time_t last_known, not_before, not_after;
+        const char *why; /* empty: nothing is wrong */
+    } cases[] = {
+        {known, known, known, ""},
+        {known, known + 1, known + 2, "device.pem is not valid yet by this machine's clock"},
+        {known, 0, known - 1, "device.pem has expired by the TPM's last-known time"},
+        {0, 0, 1, "issued for the key, or set the clock"},
+        {0, known, known + 1, "device.pem is not valid yet"},
+        {0, 0, known, ""},
+    };
+    char path[] = "device.pem";
+    const TredConfig config = {.certificates = path};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Identity identity = {.n_certificates = 1,
+                             .not_before = cases[i].not_before,
+                             .not_after = cases[i].not_after,
+                             .facts = {.last_known = cases[i].last_known}};
+        identity_time_take(&config, &identity);
+        assert_int_equal(identity.last_known, cases[i].last_known);
+        if (cases[i].why[0] == '\0')
+            assert_string_equal(identity.validity_problem.text, "");
+        else
+            assert_non_null(strstr(identity.validity_problem.text, cases[i].why));
+    }
+}
+
+/* Of anchors that the TPM guards alone. */
+static void the_last_known_time_is_corrected_by_as_many_days_as_the_operator_says(void **state)
+{
+    enum { DAY = 24 * 60 * 60, DAYS = 3 };
+    const TredConfig config = {0};
+
+    (void)state;
+    for (int guarded = 0; guarded < 2; guarded++) {
+        Identity identity = {.correction_days = DAYS,
+                             .facts = {.last_known = 10 * DAY, .anchors_guarded = guarded}};
+        identity_time_take(&config, &identity);
+        assert_int_equal(identity.last_known, (guarded ? 10 - DAYS : 10) * DAY);
+        assert_int_equal(identity.correction_days, guarded ? DAYS : 0);
+        identity.facts.last_known = 0; /* there is none to correct */
+        identity_time_take(&config, &identity);
+        assert_int_equal(identity.last_known, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_certificate_is_valid_from_its_first_second_to_its_last),
+        cmocka_unit_test(the_last_known_time_is_corrected_by_as_many_days_as_the_operator_says),
         cmocka_unit_test_setup(without_a_verifier_nothing_is_read, setup),
         cmocka_unit_test_setup(a_verifier_that_can_not_read_its_profile_is_given_back, setup),
         cmocka_unit_test_setup(what_can_not_be_handed_over_is_told_by_its_name, setup),
