@@ -583,6 +583,50 @@ static void what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged(void **st
     pki_deinit(&leaf);
 }
 
+/* What else is wrong with a path is no news of its lists: each check says what it is about. */
+static void of_an_unfit_certificate_too_its_list_says_that_it_is_not_revoked(void **state)
+{
+    const PeerProfile profile = peer_profile_3gpp();
+    PkiSpec spec = pki_segw_spec(SEGW);
+    CrlStore crls;
+
+    (void)state;
+    spec.key = "RSA-1024"; /* too small for OpenSSL, too */
+    Pki leaf = pki_issue(&spec, &root);
+    for (int revoked = 0; revoked < 2; revoked++) {
+        const PeerPolicy policy = {.anchors = &anchors,
+                                   .profile = &profile,
+                                   .crls = &crls,
+                                   .revocation = REVOCATION_REQUIRE,
+                                   .segw_name = SEGW};
+        unsigned char *der = NULL;
+        const int size = i2d_X509(leaf.certificate, &der);
+        const Bytes certificate = {der, (size_t)size};
+        const PeerEvidence evidence = {
+            .certificates = &certificate, .n_certificates = 1, .now = time(NULL)};
+        const PeerCheck *revocation = NULL;
+        PeerReport report;
+
+        assert_int_equal(crl_store_init(&crls), 0);
+        assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&root, revoked ? leaf.certificate : NULL,
+                                                        -PKI_HOUR, PKI_DAY)) > 0);
+        assert_int_equal(peer_judge(&policy, &evidence, &report), 0);
+        assert_non_null(report.refusal);
+        for (size_t i = 0; i < report.n_checks; i++) {
+            if (strcmp(report.checks[i].name, "revocation") == 0)
+                revocation = &report.checks[i];
+        }
+        assert_non_null(revocation);
+        assert_int_equal(revocation->error, revoked ? PEER_E_REVOKED : 0);
+        assert_int_equal(revocation->state, revoked ? PEER_CHECK_FAILED : PEER_CHECK_PASSED);
+        assert_ptr_not_equal(revocation, report.refusal);
+        peer_report_deinit(&report);
+        crl_store_deinit(&crls);
+        OPENSSL_free(der);
+    }
+    pki_deinit(&leaf);
+}
+
 /* As nothing can be later than a list whose date does not parse. */
 static void what_a_list_without_a_date_revokes_is_not_taken_back(void **state)
 {
@@ -816,6 +860,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_becomes_of_who_was_taken_by_a_path_is_said_of_that_path),
         cmocka_unit_test(what_is_wrong_with_a_list_out_of_date_is_that_it_is_forged),
+        cmocka_unit_test(of_an_unfit_certificate_too_its_list_says_that_it_is_not_revoked),
         cmocka_unit_test(what_a_list_without_a_date_revokes_is_not_taken_back),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
