@@ -288,6 +288,21 @@ static void key_usage_without_digital_signature_is_unfit(void **state)
     assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "keyUsage is not there");
 }
 
+static void key_usage_is_to_be_critical_where_it_is_required(void **state)
+{
+    PeerProfile profile = peer_profile_3gpp();
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.key_usage = "digitalSignature";
+    Pki leaf = pki_issue(&spec, &root);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1, .profile = &profile};
+    assert_refused(&presentation, PEER_E_UNFIT, "keyUsage is not critical");
+    profile.key_usage_required = false;
+    assert_accepted(&presentation, &leaf);
+    pki_deinit(&leaf);
+}
+
 static void a_cas_certificate_is_unfit_for_a_segw(void **state)
 {
     PkiSpec spec = pki_segw_spec(SEGW);
@@ -880,6 +895,7 @@ int main(void)
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
+        cmocka_unit_test(key_usage_is_to_be_critical_where_it_is_required),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
         cmocka_unit_test(a_name_is_of_printable_ascii_from_the_first_octet_to_the_last),
