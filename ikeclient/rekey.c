@@ -312,8 +312,12 @@ void rekey_let_go(IkeSa *sa, uint32_t spi_in)
 
     if (!child)
         return;
+    /* A redundant one that was not used is in standby: its first packet would have it send. */
+    const bool in_standby = child->redundant && rekey_next_child(sa, spi_in) == 0;
     child->unwanted = child->delete_sent = true;
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &child->gone);
+    if (in_standby)
+        forget_child(sa, spi_in);
     drop_orphans(sa);
     if (!has_current(sa)) { /* an IKE SA without any is to be seen as such at once */
         (void)sweep(sa, 0, &due);

@@ -178,8 +178,9 @@ static void follow(IkeSa *sa)
 /* ---- the answer ---- */
 
 /* What we send by the Child SA that the peer deletes is lost once it has our answer: another one
- * sends before that. A redundant one may be in standby yet, and would send from its first packet
- * on: it is that no more where it was used, and another one is then. */
+ * sends before that. A redundant one may still be in standby, and the first packet that comes by it
+ * would make it the one that sends. So it is used first, which ends its standby, and then the
+ * other. */
 static void on_used(void *userdata, const TreReply *reply)
 {
     PeerQueue *peer = userdata;

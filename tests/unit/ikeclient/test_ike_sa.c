@@ -1069,6 +1069,22 @@ static void a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete(vo
     assert_int_equal(f.stage.sending, STAGE_SPI_IN);
 }
 
+/* It is in standby, and its first packet would have it send. */
+static void a_redundant_child_that_we_delete_is_used_before_ours(void **state)
+{
+    enum { OURS = NEW_SPI_IN + 1 };
+    (void)state;
+
+    replaced_long_ago()->redundant = true;
+    f.stage.children[f.stage.n_children++] = (StageChild){.spi_in = OURS};
+    ChildSa *ours = child_sas_add(&f.sa->children, OURS, &f.sa->children->answer);
+    assert_non_null(ours);
+    ours->replaces = STAGE_SPI_IN;
+    upkeep_tend(f.sa);
+    assert_int_equal(stage_count(&f.stage, TRE_USE_CHILD), 2);
+    assert_int_equal(f.stage.sending, OURS);
+}
+
 static void before_that_time_the_old_child_is_the_segws_to_delete(void **state)
 {
     (void)state;
@@ -1965,6 +1981,7 @@ int main(void)
         TEST(a_first_fragment_from_elsewhere_has_the_answer_go_to_the_segw_a_few_times),
         TEST(a_child_that_the_segw_does_not_delete_in_time_we_delete),
         TEST(a_redundant_child_that_the_segw_does_not_delete_in_time_we_delete),
+        TEST(a_redundant_child_that_we_delete_is_used_before_ours),
         TEST(before_that_time_the_old_child_is_the_segws_to_delete),
         TEST(a_silent_segw_that_answers_the_check_is_kept),
         TEST(a_segw_that_does_not_answer_the_check_is_lost),

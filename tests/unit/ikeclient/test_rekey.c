@@ -1550,6 +1550,30 @@ static void of_two_new_children_that_go_neither_lingers_for_the_other(void **sta
     assert_int_equal(lingering(), 0);
 }
 
+/* It is in standby, as nothing has come by it, and its first packet would have it send. */
+static void a_redundant_child_does_not_linger_where_ours_was_replaced_meanwhile(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    cross_children(NI_SEGW, &heard);
+    grant_child(&heard, SEGW_SPI + 1, nonce(NR_SEGW, NI_SEGW));
+    stage_settle(&f.stage);
+    assert_deleted(first);
+    connection_child_due(f.connection, second, false); /* ours */
+    take_request(&heard, IKE_CREATE_CHILD_SA);
+    grant_child(&heard, SEGW_SPI + 2, 0x90);
+    while (f.n_deleted < 2)
+        stage_turn(&f.stage);
+    stage_settle(&f.stage);
+    assert_int_equal(lingering(), 2); /* the first one and ours */
+    delete_from_segw(IKE_PROTOCOL_ESP, SEGW_SPI);
+    take_response(&heard, IKE_INFORMATIONAL);
+    stage_settle(&f.stage);
+    assert_int_equal(lingering(), 2);
+    assert_int_equal(stage_children(&f.stage), 3);
+}
+
 /* tred is at the answer to the SeGW's request when the answer to ours comes: only then is it known
  * which is to be deleted. */
 static void the_answer_to_ours_overtakes(Nonces lowest)
@@ -2178,6 +2202,7 @@ int main(void)
         TEST(our_childs_answer_has_the_lowest_nonce),
         TEST(the_segws_request_for_a_child_has_the_lowest_nonce),
         TEST(the_segws_answer_for_a_child_has_the_lowest_nonce),
+        TEST(a_redundant_child_does_not_linger_where_ours_was_replaced_meanwhile),
         TEST(our_child_is_there_first_and_goes),
         TEST(our_child_is_there_first_and_stays),
         TEST(a_request_for_a_child_that_the_segw_has_replaced_is_forgotten),
