@@ -41,7 +41,7 @@ int ike_sa_establish(IkeSa *sa)
     return r < 0 ? r : 0;
 }
 
-void ike_sa_hint(IkeSa *sa, const char *format, ...)
+bool ike_sa_hint(IkeSa *sa, const char *format, ...)
 {
     va_list arguments;
     uint64_t now = 0;
@@ -59,14 +59,15 @@ void ike_sa_hint(IkeSa *sa, const char *format, ...)
                 sa->hint.text, ike_sa_patience(sa));
         }
         sa->hinted = true;
-        return;
+        return true;
     }
     report_line(sa->config, LOG_DEBUG, "%s", sa->hint.text);
     (void)sd_event_now(sa->event, CLOCK_MONOTONIC, &now);
     if (now < sa->next_hint)
-        return;
+        return false;
     sa->next_hint = now + HINT_PERIOD_USEC;
     ike_sa_check_liveness(sa);
+    return true;
 }
 
 /* ---- the life of one ---- */

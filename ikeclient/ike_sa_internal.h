@@ -18,8 +18,8 @@ int ike_sa_establish(IkeSa *sa);
 /* An unauthenticated sign that something is wrong, and what to do about it: kept for the report. Of
  * an SA that is not there yet the first one is said at once, and for how long another answer is
  * waited for all the same (RFC 7296 2.21.1); the peer of an established SA is asked whether it is
- * there (2.4). */
-void ike_sa_hint(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
+ * there (2.4), no oftener than every 10 s. False: this one came too soon for that. */
+bool ike_sa_hint(IkeSa *sa, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A datagram, and an error of the network, as the transport tells them; `userdata` is the IkeSa. */
 bool ike_sa_receive(void *userdata, Bytes datagram, const Endpoint *sender);

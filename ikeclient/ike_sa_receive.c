@@ -11,7 +11,7 @@
 /* What the SeGW asks is answered where it asks from (RFC 7296 2.11), and all else goes where it
  * went: who may be behind a NAT should not follow (2.23), and with MOBIKE nobody may (RFC 4555
  * 3.8). But it may be gone from there, which its ESP would hide as it goes on coming: whether it is
- * is asked, once for each place. */
+ * is asked, once for each change: where strangers' hints have taken the turn, when it next asks. */
 static void note_sender(IkeSa *sa, const Endpoint *sender)
 {
     char from[ENDPOINT_TEXT_SIZE], to[ENDPOINT_TEXT_SIZE];
@@ -19,11 +19,10 @@ static void note_sender(IkeSa *sa, const Endpoint *sender)
 
     if (endpoint_equals(sender, &sa->heard_at))
         return;
-    sa->heard_at = *sender;
-    if (sa->established && !endpoint_equals(sender, remote)) {
+    if (!sa->established || endpoint_equals(sender, remote) ||
         ike_sa_hint(sa, "the SeGW asks from %s, and is asked at %s", endpoint_text(sender, from),
-                    endpoint_text(remote, to));
-    }
+                    endpoint_text(remote, to)))
+        sa->heard_at = *sender;
 }
 
 /* True if it was the response to what is out. */
@@ -103,13 +102,12 @@ static void open_datagram(IkeSa *sa, Bytes datagram, bool response, const Endpoi
 
 /* A peer that does not know the SA can't protect its answer (RFC 7296 1.5, 2.21.4): the type of the
  * error that it names; 0: there is none. */
-static uint16_t clear_error(const IkeSa *sa, Bytes datagram, const IkeHeader *header)
+static uint16_t clear_error(Bytes datagram, const IkeHeader *header)
 {
     IkeMessage message;
     IkeNotify notify;
 
-    if (header->spi_i != sa->spi_i || !(header->flags & IKE_FLAG_RESPONSE) ||
-        ike_message_decode(datagram, &message, NULL) != 0 ||
+    if (!(header->flags & IKE_FLAG_RESPONSE) || ike_message_decode(datagram, &message, NULL) != 0 ||
         ike_payloads_find(&message.payloads, IKE_PAYLOAD_SK) ||
         ike_payloads_find(&message.payloads, IKE_PAYLOAD_SKF) ||
         !ike_payloads_error(&message.payloads, &notify))
@@ -120,13 +118,13 @@ static uint16_t clear_error(const IkeSa *sa, Bytes datagram, const IkeHeader *he
 /* True if it was such an answer, and is worth a hint. */
 static bool take_clear_error(IkeSa *sa, Bytes datagram, const IkeHeader *header)
 {
-    const uint16_t error = clear_error(sa, datagram, header);
+    const uint16_t error = clear_error(datagram, header);
 
     if (sa->established && error == IKE_NOTIFY_INVALID_IKE_SPI) {
-        ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
-    } else if (!sa->established && error != 0) {
-        ike_sa_hint(sa, "somebody there answered IKE_AUTH with %s (%u) in clear: %s",
-                    ike_notify_name(error), error, advice_for(error));
+        (void)ike_sa_hint(sa, "somebody there answered INVALID_IKE_SPI");
+    } else if (!sa->established && !ike_sa_is_closing(sa) && error != 0) {
+        (void)ike_sa_hint(sa, "somebody there answered IKE_AUTH with %s (%u) in clear: %s",
+                          ike_notify_name(error), error, advice_for(error));
     } else {
         return false;
     }
@@ -193,6 +191,6 @@ void ike_sa_network_error(void *userdata, int error)
     IkeSa *sa = userdata;
     char segw[ENDPOINT_TEXT_SIZE];
 
-    ike_sa_hint(sa, "the network says of %s: %s",
-                endpoint_text(transport_remote(sa->transport), segw), strerror(error));
+    (void)ike_sa_hint(sa, "the network says of %s: %s",
+                      endpoint_text(transport_remote(sa->transport), segw), strerror(error));
 }

@@ -277,8 +277,8 @@ static int init_not_agreed(Task *task, const TreReply *reply)
     InitTask *init_task_ = (InitTask *)task;
     InitState *init = task->sa->init;
 
-    ike_sa_hint(task->sa, "an answer to IKE_SA_INIT came that tred refused (%s): %s", reply->error,
-                reply->text);
+    (void)ike_sa_hint(task->sa, "an answer to IKE_SA_INIT came that tred refused (%s): %s",
+                      reply->error, reply->text);
     answer_drop(init, init_task_->answer);
     if (init->n_answers > 0)
         return init_agree(init_task_, 0);
@@ -348,7 +348,7 @@ static bool has_udp(IkeSa *sa, const NatFinding *nat)
 {
     if (!sa->identity.needs_udp || nat->supported)
         return true;
-    ike_sa_hint(
+    (void)ike_sa_hint(
         sa, "somebody there answered IKE_SA_INIT without NAT detection, and so can't do ESP in UDP "
             "(RFC 7296 2.23), without which tred's "
             "data plane \"user\" can't do: switch it on there, or use a kernel with ESP");
@@ -368,25 +368,27 @@ static void hint_at(IkeSa *sa, const InitResponse *judged)
     const IkeFault *fault = &judged->fault;
 
     if (judged->verdict == INIT_HINT) {
-        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
-                    ike_notify_name(judged->error), judged->error, advice_for(judged->error));
+        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
+                          ike_notify_name(judged->error), judged->error, advice_for(judged->error));
     } else if (judged->group != IKE_GROUP_NONE) {
-        ike_sa_hint(sa,
-                    "somebody there answered IKE_SA_INIT with INVALID_KE_PAYLOAD, as it wants "
-                    "group %u (%s), which [ike] proposals do not have: give both sides a group "
-                    "in common",
-                    judged->group, proposals_group_name(judged->group));
+        (void)ike_sa_hint(
+            sa,
+            "somebody there answered IKE_SA_INIT with INVALID_KE_PAYLOAD, as it wants "
+            "group %u (%s), which [ike] proposals do not have: give both sides a group "
+            "in common",
+            judged->group, proposals_group_name(judged->group));
     } else if (fault->code == IKEWIRE_E_VERSION || fault->code == IKEWIRE_E_MAJOR_VERSION) {
-        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with what is not IKEv2 (%s): %s",
-                    judged->why, advice_for(IKE_NOTIFY_INVALID_MAJOR_VERSION));
+        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with what is not IKEv2 (%s): %s",
+                          judged->why, advice_for(IKE_NOTIFY_INVALID_MAJOR_VERSION));
     } else if (fault->code != 0) {
-        ike_sa_hint(sa,
-                    "somebody there answered IKE_SA_INIT with what can't be read (%s: payload "
-                    "type %u, %s): see the SeGW's log",
-                    judged->why, fault->payload_type, ike_payload_name(fault->payload_type));
+        (void)ike_sa_hint(
+            sa,
+            "somebody there answered IKE_SA_INIT with what can't be read (%s: payload "
+            "type %u, %s): see the SeGW's log",
+            judged->why, fault->payload_type, ike_payload_name(fault->payload_type));
     } else {
-        ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s: see the SeGW's log",
-                    judged->why);
+        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s: see the SeGW's log",
+                          judged->why);
     }
 }
 

@@ -177,6 +177,16 @@ static InitVerdict judge(InitExchange *init, const IkeMessage *message, const En
     return INIT_ANSWER;
 }
 
+/* An IKEv1 responder gives the initiator's cookie back where IKEv2 has our SPI (RFC 2408 3.1). */
+static bool starts_with_our_spi(const InitExchange *init, Bytes datagram)
+{
+    Reader reader;
+    uint64_t spi_i;
+
+    reader_init(&reader, datagram);
+    return reader_u64(&reader, &spi_i) == 0 && spi_i == init->spi_i;
+}
+
 void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *local,
                          const Endpoint *remote, InitResponse *ret)
 {
@@ -186,7 +196,8 @@ void init_response_judge(InitExchange *init, Bytes datagram, const Endpoint *loc
     int r = ike_header_decode(datagram, &message.header);
     if (r != 0) {
         ret->why = ike_fault_text((IkeFaultCode)r);
-        if (r == IKEWIRE_E_VERSION || r == IKEWIRE_E_MAJOR_VERSION) { /* as IKEv1 answers */
+        if ((r == IKEWIRE_E_VERSION || r == IKEWIRE_E_MAJOR_VERSION) &&
+            starts_with_our_spi(init, datagram)) {
             ret->verdict = INIT_UNFIT;
             ret->fault.code = (IkeFaultCode)r;
         }

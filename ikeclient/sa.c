@@ -95,15 +95,22 @@ void ike_sa_explain_silence_to_init(IkeSa *sa)
 
 void ike_sa_explain_silence_to_auth(IkeSa *sa)
 {
+    const size_t count = sa->tasks.request.count;
     char segw[ENDPOINT_TEXT_SIZE];
 
-    reason_set(&sa->reason, 0,
-               "the SeGW answered IKE_SA_INIT, but not IKE_AUTH at %s within %.1f s (sent in %zu "
-               "datagram%s)%s%s: check its log, that UDP port %" PRIu64
-               " passes the networks between, and [connection] fragment-size",
-               endpoint_text(transport_remote(sa->transport), segw), ike_sa_patience(sa),
-               sa->tasks.request.count, sa->tasks.request.count == 1 ? "" : "s",
-               sa->hint.text[0] != '\0' ? "; " : "", sa->hint.text, sa->config->nat_t_port);
+    (void)endpoint_text(transport_remote(sa->transport), segw);
+    if (sa->hint.text[0] == '\0') {
+        reason_set(&sa->reason, 0,
+                   "the SeGW answered IKE_SA_INIT, but not IKE_AUTH at %s within %.1f s (sent in "
+                   "%zu datagram%s): check its log, that UDP port %" PRIu64
+                   " passes the networks between, and [connection] fragment-size",
+                   segw, ike_sa_patience(sa), count, count == 1 ? "" : "s", sa->config->nat_t_port);
+    } else {
+        reason_set(&sa->reason, 0,
+                   "the SeGW answered IKE_SA_INIT, but not IKE_AUTH at %s within %.1f s (sent in "
+                   "%zu datagram%s); %s",
+                   segw, ike_sa_patience(sa), count, count == 1 ? "" : "s", sa->hint.text);
+    }
 }
 
 void ike_sa_close_exchange(const IkeSa *sa)

@@ -34,7 +34,7 @@ static void judge(InitExchange *init, Bytes octets)
     if (response.verdict == INIT_GROUP && init_change_group(init, response.group, BYTES_OF(ke)) < 0)
         abort();
     if (init->cookies > INIT_COOKIES_MAX || init->group_changes > INIT_GROUP_CHANGES_MAX ||
-        (response.verdict == INIT_DROP && !response.why))
+        ((response.verdict == INIT_DROP || response.verdict == INIT_UNFIT) && !response.why))
         abort();
     free(copy);
 }

@@ -593,7 +593,36 @@ static void an_error_in_clear_that_answers_ike_auth_is_waited_out_then_reported(
     f.stage.segw = segw_that_knows_nothing_at_ike_auth;
     start();
     assert_failed_with("somebody there answered IKE_AUTH with INVALID_IKE_SPI (4) in clear");
+    assert_null(strstr(f.reason, "UDP port"));
     assert_true(f.stage.received > f.config.retransmit_tries);
+}
+
+static void segw_that_knows_nothing_any_more(Stage *stage, Bytes datagram)
+{
+    IkeHeader header;
+    Draft draft;
+
+    assert_int_equal(ike_header_decode(datagram, &header), 0);
+    if (header.exchange_type != IKE_INFORMATIONAL) {
+        stage_segw(stage, datagram);
+        return;
+    }
+    stage->refuse[TRE_UNPROTECT] = "NotAuthentic";
+    draft_begin_message(&draft, header.spi_i, header.spi_r, IKE_INFORMATIONAL, IKE_FLAG_RESPONSE,
+                        header.message_id);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_INVALID_IKE_SPI, (Bytes){0});
+    stage_send(stage, draft_end_message(&draft));
+}
+
+/* It has answered IKE_AUTH, and is told that it did not verify. */
+static void an_error_in_clear_that_answers_our_refusal_is_none_that_answers_ike_auth(void **state)
+{
+    (void)state;
+    f.stage.segw = segw_that_knows_nothing_any_more;
+    f.stage.refuse[TRE_VERIFY_PEER] = "PeerNotTrusted";
+    start();
+    assert_failed_with("PeerNotTrusted");
+    assert_false(f.sa->hinted);
 }
 
 static void refuse_us(uint8_t auth_method)
@@ -1954,6 +1983,7 @@ int main(void)
         TEST(the_first_answer_that_is_no_good_is_told_once),
         TEST(what_came_instead_of_an_answer_is_named_and_not_the_way),
         TEST(an_error_in_clear_that_answers_ike_auth_is_waited_out_then_reported),
+        TEST(an_error_in_clear_that_answers_our_refusal_is_none_that_answers_ike_auth),
         TEST(no_common_hash_is_named_where_the_segw_refuses_our_auth),
         TEST(with_a_common_hash_none_is_named),
         TEST(a_segw_that_wants_eap_is_told_so_and_its_certificate_is_not_blamed),

@@ -232,7 +232,7 @@ static void the_cookie_that_is_under_way_is_not_sent_again(void **state)
     assert_int_equal(judge_cookie(f, 1, 8), INIT_DROP);
 }
 
-static void cookies_without_end_are_dropped(void **state)
+static void cookies_without_end_lead_nowhere(void **state)
 {
     Fixture *f = *state;
 
@@ -241,7 +241,7 @@ static void cookies_without_end_are_dropped(void **state)
     assert_int_equal(judge_cookie(f, 99, 8), INIT_UNFIT);
 }
 
-static void a_cookie_of_no_or_too_many_octets_is_dropped(void **state)
+static void a_cookie_of_no_or_too_many_octets_leads_nowhere(void **state)
 {
     Fixture *f = *state;
 
@@ -249,7 +249,7 @@ static void a_cookie_of_no_or_too_many_octets_is_dropped(void **state)
     assert_int_equal(judge_cookie(f, 1, IKE_COOKIE_MAX + 1), INIT_UNFIT);
 }
 
-static void a_group_that_we_did_not_offer_is_dropped(void **state)
+static void a_group_that_we_did_not_offer_leads_nowhere(void **state)
 {
     assert_int_equal(judge_group(*state, IKE_GROUP_MODP_2048), INIT_UNFIT);
 }
@@ -259,7 +259,7 @@ static void the_group_that_we_sent_is_dropped(void **state)
     assert_int_equal(judge_group(*state, IKE_GROUP_ECP_256), INIT_DROP);
 }
 
-static void groups_without_end_are_dropped(void **state)
+static void groups_without_end_lead_nowhere(void **state)
 {
     Fixture *f = *state;
 
@@ -271,7 +271,7 @@ static void groups_without_end_are_dropped(void **state)
     assert_int_equal(judge_group(f, IKE_GROUP_ECP_384), INIT_UNFIT);
 }
 
-static void a_group_of_one_octet_or_three_is_dropped(void **state)
+static void a_group_of_one_octet_or_three_leads_nowhere(void **state)
 {
     static const uint8_t data[] = {0, IKE_GROUP_ECP_384, 0};
 
@@ -310,7 +310,7 @@ static void an_error_is_a_hint_and_no_more(void **state)
                      INIT_ANSWER);
 }
 
-static void a_status_notify_alone_is_dropped(void **state)
+static void a_status_notify_alone_leads_nowhere(void **state)
 {
     assert_int_equal(judge_notify(*state, 40000, (Bytes){0}), INIT_UNFIT);
 }
@@ -337,7 +337,23 @@ static void a_datagram_that_is_no_answer_to_us_is_dropped(void **state)
     assert_int_equal(judge_with_header(f, ID_OFFSET, 1), INIT_DROP);
 }
 
-static void an_answer_without_a_responder_spi_is_dropped(void **state)
+/* IKEv1 gives our SPI back as the initiator's cookie; who does not know it has not seen our
+ * request.
+ */
+static void what_is_not_ikev2_is_an_answer_only_with_our_spi(void **state)
+{
+    Fixture *f = *state;
+    enum { SPI_I_OFFSET = 7, VERSION_OFFSET = 17 };
+
+    assert_int_equal(judge_with_header(f, VERSION_OFFSET, 0x10), INIT_UNFIT);
+    Bytes answer = draft_init_response(&f->draft, &f->offer, SPI_I, IKE_GROUP_ECP_256, NULL, NULL);
+    f->draft.octets[VERSION_OFFSET] = 0x10;
+    f->draft.octets[SPI_I_OFFSET] ^= 1;
+    assert_int_equal(judge(f, answer), INIT_DROP);
+    assert_non_null(f->response.why);
+}
+
+static void an_answer_without_a_responder_spi_leads_nowhere(void **state)
 {
     Fixture *f = *state;
     Bytes answer = draft_init_response(&f->draft, &f->offer, SPI_I, IKE_GROUP_ECP_256, NULL, NULL);
@@ -639,17 +655,18 @@ int main(void)
         cmocka_unit_test_setup(a_cookie_and_another_group_go_together_in_either_order, setup),
         cmocka_unit_test_setup(a_new_cookie_takes_the_place_of_the_old_one, setup),
         cmocka_unit_test_setup(the_cookie_that_is_under_way_is_not_sent_again, setup),
-        cmocka_unit_test_setup(cookies_without_end_are_dropped, setup),
-        cmocka_unit_test_setup(a_cookie_of_no_or_too_many_octets_is_dropped, setup),
-        cmocka_unit_test_setup(a_group_that_we_did_not_offer_is_dropped, setup),
+        cmocka_unit_test_setup(cookies_without_end_lead_nowhere, setup),
+        cmocka_unit_test_setup(a_cookie_of_no_or_too_many_octets_leads_nowhere, setup),
+        cmocka_unit_test_setup(a_group_that_we_did_not_offer_leads_nowhere, setup),
         cmocka_unit_test_setup(the_group_that_we_sent_is_dropped, setup),
-        cmocka_unit_test_setup(groups_without_end_are_dropped, setup),
-        cmocka_unit_test_setup(a_group_of_one_octet_or_three_is_dropped, setup),
+        cmocka_unit_test_setup(groups_without_end_lead_nowhere, setup),
+        cmocka_unit_test_setup(a_group_of_one_octet_or_three_leads_nowhere, setup),
         cmocka_unit_test_setup(a_whole_answer_is_one_for_tred, setup),
         cmocka_unit_test_setup(an_error_is_a_hint_and_no_more, setup),
-        cmocka_unit_test_setup(a_status_notify_alone_is_dropped, setup),
+        cmocka_unit_test_setup(a_status_notify_alone_leads_nowhere, setup),
         cmocka_unit_test_setup(a_datagram_that_is_no_answer_to_us_is_dropped, setup),
-        cmocka_unit_test_setup(an_answer_without_a_responder_spi_is_dropped, setup),
+        cmocka_unit_test_setup(what_is_not_ikev2_is_an_answer_only_with_our_spi, setup),
+        cmocka_unit_test_setup(an_answer_without_a_responder_spi_leads_nowhere, setup),
         cmocka_unit_test_setup(an_answer_cut_off_anywhere_is_dropped, setup),
         cmocka_unit_test(mobike_is_offered_where_it_is_supported),
         cmocka_unit_test(other_addresses_are_told_with_mobike_alone),

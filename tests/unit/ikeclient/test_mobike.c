@@ -7,6 +7,7 @@
 #include "ikeclient/proposals.h"
 #include "stage.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@ typedef struct Fixture {
     sd_event_source *other_io;
     bool dead, other_dead; /* nothing comes through to the first, or the second one */
     unsigned at_other;     /* datagrams there */
+    unsigned asked;        /* INFORMATIONAL requests at the first, of those that it answers */
     bool lies;             /* the second one answers what was never sent to it, … */
     bool hasty;            /* … at once, and not when the first does not answer */
     bool established, closed, renewed, moved;
@@ -113,6 +115,9 @@ static void segw_at_first(Stage *stage, Bytes datagram)
     Draft draft;
 
     assert_int_equal(ike_header_decode(datagram, &header), 0);
+    const bool asks =
+        header.exchange_type == IKE_INFORMATIONAL && !(header.flags & IKE_FLAG_RESPONSE);
+    f.asked += asks;
     if (header.exchange_type == IKE_SA_INIT) {
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, &segw, &stage->henb));
@@ -194,7 +199,7 @@ static bool is_at(const char *address)
 }
 
 /* The SeGW has these now, where `text` is none or one, and says so from its first address. */
-static void tell(const char *address)
+static void say(const char *address)
 {
     static uint32_t message_id;
     Addresses now = {0};
@@ -211,6 +216,11 @@ static void tell(const char *address)
     if (!f.sa->peer.answered)
         message_id = 0;
     stage_send_sealed(&f.stage, IKE_INFORMATIONAL, false, message_id++, &draft);
+}
+
+static void tell(const char *address)
+{
+    say(address);
     stage_settle(&f.stage);
 }
 
@@ -381,6 +391,44 @@ static void more_addresses_than_are_kept_move_nothing(void **state)
     assert_int_equal(stage_count(&f.stage, TRE_MOVE_TRANSPORT), 0);
 }
 
+/* ---- where it asks from ---- */
+
+/* Requests that the SeGW had from us in all once it has asked something from there. */
+static unsigned asked_after_a_request_from(int fd)
+{
+    const int own = f.stage.nat_fd;
+
+    f.stage.nat_fd = fd;
+    say(NULL);
+    f.stage.nat_fd = own;
+    stage_settle(&f.stage);
+    return f.asked;
+}
+
+static void a_segw_that_asks_from_elsewhere_is_asked_once_for_each_change(void **state)
+{
+    (void)state;
+    establish();
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 1);
+    f.sa->next_hint = 0; /* it is not as strangers' hints have used up their turn */
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 1);
+    assert_int_equal(asked_after_a_request_from(f.stage.nat_fd), 1);
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 2);
+}
+
+static void that_it_asks_from_elsewhere_is_not_forgotten_where_a_stranger_had_the_turn(void **state)
+{
+    (void)state;
+    establish();
+    ike_sa_network_error(f.sa, ECONNREFUSED);
+    stage_settle(&f.stage);
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 1);
+    f.sa->next_hint = 0;
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 2);
+    f.sa->next_hint = 0;
+    assert_int_equal(asked_after_a_request_from(f.other_fd), 2);
+}
+
 /* ---- ours ---- */
 
 static void addresses_that_the_segw_knows_are_not_told_again(void **state)
@@ -541,6 +589,8 @@ int main(void)
         TEST(an_address_that_the_segw_tells_later_is_tried),
         TEST(an_address_that_the_segw_takes_back_is_tried_no_more),
         TEST(an_sa_leaves_an_address_that_the_segw_has_no_more),
+        TEST(a_segw_that_asks_from_elsewhere_is_asked_once_for_each_change),
+        TEST(that_it_asks_from_elsewhere_is_not_forgotten_where_a_stranger_had_the_turn),
         TEST(addresses_that_the_segw_knows_are_not_told_again),
         TEST(addresses_that_have_changed_are_told),
         TEST(a_segw_without_mobike_is_told_nothing),
