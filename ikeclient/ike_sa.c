@@ -131,6 +131,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->renewal = from->renewal;
     to->mobike = from->mobike;
     to->heard_at = from->heard_at;
+    to->mapping.changes = from->mapping.changes;
     to->stranded = from->stranded;
     to->own = from->own;
     to->segws = from->segws;

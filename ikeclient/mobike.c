@@ -88,9 +88,23 @@ static bool take_nat(IkeSa *sa, const IkePayloads *payloads)
     return !sa->identity.needs_udp && (nat.here || nat.there) != before;
 }
 
+static const TaskKind nat_task;
+
+static void note_update(const IkeSa *sa, const TaskKind *kind)
+{
+    char from[ENDPOINT_TEXT_SIZE], to[ENDPOINT_TEXT_SIZE];
+
+    if (kind == &nat_task) {
+        report_line(sa->config, LOG_NOTICE, "the SeGW sends to where it sees this host now");
+        return;
+    }
+    report_line(sa->config, LOG_NOTICE, "moved  %s <-> %s  from %s to %s now", sa->steps.henb,
+                sa->steps.segw, endpoint_text(transport_local(sa->transport), from),
+                endpoint_text(transport_remote(sa->transport), to));
+}
+
 static int update_answered(Task *task, const TreReply *reply)
 {
-    char text[ENDPOINT_TEXT_SIZE], there[ENDPOINT_TEXT_SIZE];
     IkeSa *sa = task->sa;
     IkePayloads payloads;
     IkeNotify notify;
@@ -99,13 +113,11 @@ static int update_answered(Task *task, const TreReply *reply)
         renew(sa, "the SeGW's answer to UPDATE_SA_ADDRESSES does not parse");
     } else if (ike_payloads_error(&payloads, &notify)) {
         Reason reason;
-        reason_set(&reason, 0, "the SeGW refused our new address with %s (%u)",
+        reason_set(&reason, 0, "the SeGW refused UPDATE_SA_ADDRESSES with %s (%u)",
                    ike_notify_name(notify.type), notify.type);
         renew(sa, reason.text);
     } else {
-        report_line(sa->config, LOG_NOTICE, "moved  %s <-> %s  from %s to %s now", sa->steps.henb,
-                    sa->steps.segw, endpoint_text(transport_local(sa->transport), text),
-                    endpoint_text(transport_remote(sa->transport), there));
+        note_update(sa, task->kind);
         if (take_nat(sa, &payloads))
             mobike_move(sa);
         sa->handlers->changed(sa->userdata, sa);
@@ -120,7 +132,7 @@ static void update_unanswered(Task *task)
 
     reason_set(&sa->reason, 0,
                stopping ? "stopped; the SeGW is silent"
-                        : "the SeGW does not answer from this host's new address");
+                        : "the SeGW does not answer UPDATE_SA_ADDRESSES");
     ike_sa_end(sa, stopping ? IKE_SA_STOPPED : IKE_SA_LOST);
 }
 
@@ -133,14 +145,30 @@ static const TaskKind update_task = {
     .unanswered = update_unanswered,
 };
 
+/* The same after no move, as a NAT between has another mapping. */
+static const TaskKind nat_task = {
+    .name = "UPDATE_SA_ADDRESSES of the NAT's mapping",
+    .size = sizeof(Task),
+    .tries_max = UINT_MAX,
+    .begin = update_begin,
+    .response = update_answered,
+    .unanswered = update_unanswered,
+};
+
 int mobike_follow_nat(IkeSa *sa, const IkePayloads *answer)
 {
     if (!nat_mapping_take(sa, answer) || sa->move.under_way)
         return 0;
+    if (!nat_mapping_is_asked(sa)) {
+        report_line(sa->config, LOG_NOTICE,
+                    "the SeGW says each time that it sees this host elsewhere than before: it is "
+                    "not asked for that any more");
+        return 0;
+    }
     report_line(sa->config, LOG_NOTICE,
                 "the SeGW sees this host at another address or port than before, as a NAT between "
                 "does; having it send there");
-    return task_add(sa, &update_task);
+    return task_add(sa, &nat_task);
 }
 
 /* ---- the move ---- */

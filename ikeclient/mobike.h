@@ -5,7 +5,7 @@
 
 /* Adds what the answer to an INFORMATIONAL request that came by `path` owes it: its COOKIE2 (RFC
  * 4555 3.7), NAT_DETECTION_* where it has them (3.8), and UNEXPECTED_NAT_DETECTED where
- * NO_NATS_ALLOWED names other addresses (3.9). NULL: what needs none of it. */
+ * NO_NATS_ALLOWED names other addresses (3.9). NULL: COOKIE2 alone. */
 void mobike_answer(const IkePayloads *request, const MobikePath *path, IkeChain *chain);
 
 /* ---- on an IKE SA ---- */

@@ -25,10 +25,15 @@ void nat_mapping_add(const MobikePath *path, IkeChain *chain)
     ike_chain_add_notify(chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(to));
 }
 
+/* A SeGW that feigns a NAT to have ESP in UDP may name others' addresses or anything, and each time
+ * something else: what it says is worth nothing then. */
+enum { CHANGES_MAX = 3 };
+
 /* Where encapsulation was feigned there may be a NAT that we do not know of. */
 bool nat_mapping_is_asked(const IkeSa *sa)
 {
-    return sa->mobike && (sa->nat.here || sa->identity.needs_udp);
+    return sa->mobike && sa->mapping.changes < CHANGES_MAX &&
+           (sa->nat.here || sa->identity.needs_udp);
 }
 
 bool nat_mapping_take(IkeSa *sa, const IkePayloads *payloads)
@@ -36,12 +41,14 @@ bool nat_mapping_take(IkeSa *sa, const IkePayloads *payloads)
     NatMapping *mapping = &sa->mapping;
     IkeNotify notify;
 
-    if (!ike_payloads_notify(payloads, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify) ||
+    if (mapping->changes == CHANGES_MAX ||
+        !ike_payloads_notify(payloads, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, &notify) ||
         notify.data.size != NAT_HASH_SIZE)
         return false;
     const bool changed =
         mapping->known && memcmp(mapping->hash, notify.data.data, NAT_HASH_SIZE) != 0;
     memcpy(mapping->hash, notify.data.data, NAT_HASH_SIZE);
     mapping->known = true;
+    mapping->changes = changed ? mapping->changes + 1 : 0;
     return changed;
 }

@@ -19,7 +19,8 @@ MobikePath nat_mapping_path(const IkeSa *sa, const Endpoint *peer);
  */
 void nat_mapping_add(const MobikePath *path, IkeChain *chain);
 
-/* True if it can change without our knowledge, so that a liveness check asks for it, too. */
+/* True if it can change without our knowledge, so that a liveness check asks for it, too; false for
+ * good once the SeGW's answers were no two the same, three in a row. */
 bool nat_mapping_is_asked(const IkeSa *sa);
 
 /* Takes what the answer to a request that asked for it says. True if the SeGW sees us elsewhere

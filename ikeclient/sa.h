@@ -219,6 +219,7 @@ typedef struct LivenessWatch {
 typedef struct NatMapping {
     bool known;
     uint8_t hash[NAT_HASH_SIZE];
+    unsigned changes; /* in a row */
 } NatMapping;
 
 /* A move to another address that tred is at (mobike.h). */

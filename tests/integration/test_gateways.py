@@ -182,8 +182,9 @@ class InitTest(ScriptedTest):
 class RequestTest(ScriptedTest):
     """Requests of an established SeGW's, and what answers of its have, too."""
 
-    def test_a_second_request_before_the_first_is_answered_is_answered_when_it_comes_again(self):
-        """RFC 7296 2.3: as one with a larger window may, which we have not said."""
+    def test_two_requests_at_once_are_both_answered_in_the_end(self):
+        """RFC 7296 2.3: as one with a larger window may, which we have not said. The second is dropped where the first is not
+        answered yet, and comes again."""
         self.tunnel()
         self.segw.tell("inform 1\ninform", 1)
         self.segw.expect(r"response 1 0 ")

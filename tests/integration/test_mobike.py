@@ -264,12 +264,14 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
         """RFC 4555 3.8"""
         self.tunnel(segw={"notifies": {self.MOBIKE_SUPPORTED: b""}, "remote": [f"{INNER_IPV4}-{INNER_IPV4}"]},
                     connection={"liveness": "4"})
-        for seen in ("11", "11", "22"):  # by the SeGW, after the one before
+        for seen in ("11", "11", "11", "22"):  # by the SeGW, each after a whole silence
             self.assertNotIn(f"notify={self.UPDATE_SA_ADDRESSES}", self.segw.output())
             self.segw.tell("add", f"41=0000{self.NATD_DESTINATION:04x}{seen * 20}")
             self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} notify={self.NATD_SOURCE} ")
         self.client.wait_for("sees this host at another address or port than before", 30.0)
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} notify={self.UPDATE_SA_ADDRESSES} ")
+        self.client.wait_for("the SeGW sends to where it sees this host now", 30.0)
+        self.assertNotIn("moved  ", self.client.output())
         self.assert_one_left(1)
 
     def test_the_tunnel_moves_to_another_address_and_back(self):
@@ -300,7 +302,7 @@ class ScriptedMobikeTest(ScriptedTest, AddressesTest):
         self.movable()
         self.segw.tell("object", self.UNACCEPTABLE_ADDRESSES)
         self.change()
-        self.client.wait_for(r"the SeGW refused our new address with UNACCEPTABLE_ADDRESSES")
+        self.client.wait_for(r"the SeGW refused UPDATE_SA_ADDRESSES with UNACCEPTABLE_ADDRESSES")
         self.segw.expect(rf"request 1 \d+ {INFORMATIONAL} delete-ike")
         self.assert_one_left(2)
 

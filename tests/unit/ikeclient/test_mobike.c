@@ -27,6 +27,9 @@ typedef struct Fixture {
     bool dead, other_dead; /* nothing comes through to the first, or the second one */
     unsigned at_other;     /* datagrams there */
     unsigned asked;        /* INFORMATIONAL requests at the first, of those that it answers */
+    bool sees;             /* it says in its answers where it sees the HeNB, … */
+    bool sees_anything;    /* … and each time something else */
+    uint8_t seen;          /* that it is */
     bool lies;             /* the second one answers what was never sent to it, … */
     bool hasty;            /* … at once, and not when the first does not answer */
     bool established, closed, renewed, moved;
@@ -92,6 +95,19 @@ static void answer_by(int fd, Bytes datagram)
     f.stage.nat_fd = own;
 }
 
+/* To any request, with NAT_DETECTION_DESTINATION_IP alone. */
+static void answer_what_is_seen(const IkeHeader *header)
+{
+    uint8_t hash[NAT_HASH_SIZE] = {0};
+    Draft draft;
+
+    f.seen += f.sees_anything;
+    hash[0] = f.seen;
+    draft_begin(&draft);
+    ike_chain_add_notify(&draft.chain, IKE_NOTIFY_NAT_DETECTION_DESTINATION_IP, BYTES_OF(hash));
+    stage_send_sealed(&f.stage, IKE_INFORMATIONAL, true, header->message_id, &draft);
+}
+
 static int on_other(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     enum { MARKER_SIZE = 4 };
@@ -118,7 +134,9 @@ static void segw_at_first(Stage *stage, Bytes datagram)
     const bool asks =
         header.exchange_type == IKE_INFORMATIONAL && !(header.flags & IKE_FLAG_RESPONSE);
     f.asked += asks;
-    if (header.exchange_type == IKE_SA_INIT) {
+    if (asks && f.sees) {
+        answer_what_is_seen(&header);
+    } else if (header.exchange_type == IKE_SA_INIT) {
         stage_send(stage, draft_init_response(&draft, stage->ike_offer, header.spi_i,
                                               IKE_GROUP_ECP_256, &segw, &stage->henb));
     } else if (f.lies && (f.hasty || retransmit_is_late(&f.sa->tasks.retransmit))) {
@@ -429,6 +447,49 @@ static void that_it_asks_from_elsewhere_is_not_forgotten_where_a_stranger_had_th
     assert_int_equal(asked_after_a_request_from(f.other_fd), 2);
 }
 
+/* ---- where it sees us ---- */
+
+static unsigned asked_by_a_check(void)
+{
+    const unsigned before = f.asked;
+
+    ike_sa_check_liveness(f.sa);
+    stage_settle(&f.stage);
+    return f.asked - before;
+}
+
+static void establish_behind_a_nat(void)
+{
+    f.stage.data_plane = "user";
+    f.sees = true;
+    establish();
+    assert_int_equal(asked_by_a_check(), 1);
+}
+
+static void each_new_mapping_of_a_nats_is_followed(void **state)
+{
+    (void)state;
+    establish_behind_a_nat();
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(asked_by_a_check(), 1);
+        f.seen++;
+        assert_int_equal(asked_by_a_check(), 2); /* and UPDATE_SA_ADDRESSES */
+    }
+    assert_false(f.closed || f.renewed);
+}
+
+static void a_segw_that_sees_us_elsewhere_each_time_is_asked_for_that_no_more(void **state)
+{
+    (void)state;
+    f.sees_anything = true;
+    establish_behind_a_nat();
+    assert_int_equal(asked_by_a_check(), 2);
+    for (unsigned i = 0; i < 5; i++)
+        assert_int_equal(asked_by_a_check(), 1);
+    assert_false(nat_mapping_is_asked(f.sa));
+    assert_false(f.closed || f.renewed);
+}
+
 /* ---- ours ---- */
 
 static void addresses_that_the_segw_knows_are_not_told_again(void **state)
@@ -591,6 +652,8 @@ int main(void)
         TEST(an_sa_leaves_an_address_that_the_segw_has_no_more),
         TEST(a_segw_that_asks_from_elsewhere_is_asked_once_for_each_change),
         TEST(that_it_asks_from_elsewhere_is_not_forgotten_where_a_stranger_had_the_turn),
+        TEST(each_new_mapping_of_a_nats_is_followed),
+        TEST(a_segw_that_sees_us_elsewhere_each_time_is_asked_for_that_no_more),
         TEST(addresses_that_the_segw_knows_are_not_told_again),
         TEST(addresses_that_have_changed_are_told),
         TEST(a_segw_without_mobike_is_told_nothing),
