@@ -76,8 +76,8 @@ struct DataPlane {
     DataPlaneCounted counted;
     void *counted_userdata;
     DataPlaneCounters counters; /* of this tred-esp */
-    DataPlaneCounters before;   /* the sum over those that were */
-    SaCounters ended;           /* the sum over those that were */
+    DataPlaneCounters before;   /* the sum over tred-esps that were */
+    SaCounters ended;           /* the sum over pairs that were */
     size_t n_leaving;
     PlaneLeaving leaving[DATAPLANE_SAS_MAX];
     ProtectionCounters protection;

@@ -42,7 +42,7 @@ typedef struct PeerReport {
     size_t n_checks;
     PeerCheck checks[PEER_CHECKS_MAX]; /* in the order in which they were made */
     const PeerCheck *refusal;          /* the first that failed; NULL: the peer is taken */
-    VerifyPath path;                   /* Verdict's */
+    VerifyPath path;                   /* that it is about; none where none leads to an anchor */
     EVP_PKEY *key;                     /* of a peer that is taken, and its certificate: */
     X509 *certificate;                 /* the report's */
     time_t expires;                    /* when the first certificate of its chain does */

@@ -110,6 +110,7 @@ typedef struct PeerPaths {
  * peer_paths_deinit() either way. What is beyond the limits is not found. */
 int peer_paths_find(const PeerCase *peer, PeerPaths *ret);
 void peer_paths_deinit(PeerPaths *paths);
+
 /* What a path is called; NULL: none. 0, -ENOMEM or -EIO. */
 int peer_path_name(const STACK_OF(X509) *path, VerifyPath *ret);
 

@@ -1,6 +1,7 @@
 """What gateways of other makers send that strongSwan does not: a SeGW by hand (tests/gateway) sends it."""
 
 import re
+import time
 
 from lab.network import HENB, SEGW
 from lab.process import run, wait_until
@@ -114,7 +115,8 @@ class PortTest(ScriptedTest):
         self.segw_asks("inform", 1)
 
         def lost():
-            self.segw.tell("ping", self.old_spi(), 1)
+            self.segw.tell("ping", self.old_spi(), 5)
+            time.sleep(0.2)
             return "the SeGW does not answer any more" in self.client.output()
 
         wait_until(lost, "the loss of the SeGW", 60.0)
@@ -160,7 +162,7 @@ class InitTest(ScriptedTest):
 
     def assert_no_answer(self, *says, segw):
         self.parts(segw=segw, ike={"proposals": "aes128gcm16-prfsha256-ecp256"},
-                   connection={"retransmit-timeout": "200", "retransmit-tries": "3"})
+                   connection={"retransmit-timeout": "500", "retransmit-tries": "3"})
         self.client.wait_for(r"no answer to IKE_SA_INIT")
         for each in says:
             self.assertIn(each, self.client.get("LastError"))

@@ -101,6 +101,7 @@ class Recording:
 
     def __init__(self):
         self.path = scratch("recording") / "bus.pcap"
+        self.readings = 0
         with self.path.open("wb") as output:
             self.monitor = subprocess.Popen(["dbus-monitor", "--address", ADDRESS, "--pcap"],
                                             stdout=output, stderr=subprocess.DEVNULL)
@@ -110,11 +111,12 @@ class Recording:
     def octets(self):
         """All that has crossed the bus until now. The monitor writes it later than it crossed: what is asked of the bus here
         comes after it, for the monitor as well."""
-        last = "org.tred.Recorded"
+        self.readings += 1
+        last = f"org.tred.Recorded{self.readings}"
         asker = Connection("root")
         asker.has_owner(last)
         asker.close()
-        wait_until(lambda: last.encode() in self.path.read_bytes(), "the end of the recording")
+        wait_until(lambda: last.encode() + b"\0" in self.path.read_bytes(), "the end of the recording")
         return self.path.read_bytes()
 
     def stop(self):

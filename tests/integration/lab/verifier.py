@@ -32,7 +32,7 @@ def answer(octets):
 
 
 def taking(key, name, expires=1 << 32):
-    return answer(lambda request: request[:1] + struct.pack("!HIBI", 0, 0, 1, len(key)) + key
+    return answer(lambda request: request[:1] + struct.pack("!HIB32xI", 0, 0, 1, len(key)) + key
                   + struct.pack("!I", len(name)) + name + struct.pack("!QQIBH", expires, 0, 0, 0, 0))
 
 

@@ -14,6 +14,10 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/seeds.h"
+
+static const char *seeds;
+
 static Bytes encoded(const Order *order, uint8_t buffer[ORDER_SIZE_MAX])
 {
     Writer writer;
@@ -677,7 +681,26 @@ static void an_order_is_received_with_its_descriptor_and_wiped_where_it_stood(vo
     assert_int_equal(order_receive(ends[1], message, &found, &fd), -EBADF);
 }
 
-int main(void)
+/* Each is an order or a report. */
+static int either_decode(Bytes message)
+{
+    Order order;
+    Report report;
+    const int r = order_decode(message, &order);
+
+    if (r < 0)
+        return report_decode(message, &report);
+    order_deinit(&order);
+    return 0;
+}
+
+static void the_fuzzers_seeds_are_what_is_read(void **state)
+{
+    (void)state;
+    assert_seeds_decode(seeds, either_decode);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_sa_of_every_suite_crosses_unchanged),
@@ -710,6 +733,13 @@ int main(void)
         cmocka_unit_test(an_answer_to_no_order_or_of_no_error_is_refused),
         cmocka_unit_test(a_data_plane_that_has_become_nothing_is_refused),
         cmocka_unit_test(a_report_of_another_kind_or_with_an_octet_too_many_is_refused),
+        cmocka_unit_test(the_fuzzers_seeds_are_what_is_read),
     };
+
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s SEEDS\n", argv[0]);
+        return 2;
+    }
+    seeds = argv[1];
     return cmocka_run_group_tests(tests, setup, NULL);
 }

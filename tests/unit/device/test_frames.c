@@ -11,6 +11,10 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/seeds.h"
+
+static const char *seeds;
+
 static uint8_t buffer[DEVICE_FRAME_SIZE_MAX], again[DEVICE_FRAME_SIZE_MAX];
 
 static Bytes request_write(const DeviceRequest *request, uint8_t *to)
@@ -304,7 +308,22 @@ static void the_longest_digest_and_signature_fit_and_longer_ones_are_refused(voi
     assert_int_equal(device_answer_decode(answer_write(&answer, buffer), &answered), -EBADMSG);
 }
 
-int main(void)
+/* Each is a request or an answer. */
+static int either_decode(Bytes octets)
+{
+    DeviceRequest request;
+    DeviceAnswer answer;
+
+    return device_request_decode(octets, &request) == 0 ? 0 : device_answer_decode(octets, &answer);
+}
+
+static void the_fuzzers_seeds_are_what_is_read(void **state)
+{
+    (void)state;
+    assert_seeds_decode(seeds, either_decode);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_request_is_read_as_it_was_written),
@@ -319,7 +338,13 @@ int main(void)
         cmocka_unit_test(a_time_after_the_year_9999_is_refused),
         cmocka_unit_test(a_text_that_can_not_be_printed_is_refused),
         cmocka_unit_test(the_longest_digest_and_signature_fit_and_longer_ones_are_refused),
+        cmocka_unit_test(the_fuzzers_seeds_are_what_is_read),
     };
 
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s SEEDS\n", argv[0]);
+        return 2;
+    }
+    seeds = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1125,17 +1125,6 @@ static void a_packet_that_can_not_be_sealed_ends_the_plane(void **state)
     assert_true(no_random_end());
 }
 
-static void transports_are_limited(void **state)
-{
-    Lab *lab = *state;
-    for (uint32_t id = 2; id <= DATAPLANE_TRANSPORTS_MAX + 1; id++) {
-        const Order order = {.type = ORDER_OPEN_TRANSPORT, .id = id};
-        const int fd = fcntl(lab->a.transport.esp_fd, F_DUPFD_CLOEXEC, 3);
-        assert_int_equal(give(lab->a.plane, &order, fd),
-                         id <= DATAPLANE_TRANSPORTS_MAX ? 0 : -ENOSPC);
-    }
-}
-
 /* b does not know that a has moved, and what it sent is still on its way when the SA goes. */
 static void what_had_come_to_a_socket_that_was_left_is_received_too(void **state)
 {
@@ -1226,7 +1215,6 @@ int main(void)
         plane_test(what_the_host_does_not_take_is_counted),
         plane_test(what_has_nothing_to_read_is_not_read),
         plane_test(a_packet_that_can_not_be_sealed_ends_the_plane),
-        plane_test(transports_are_limited),
         plane_test(what_had_come_to_a_socket_that_was_left_is_received_too),
         plane_test(a_socket_that_was_left_is_not_read_without_a_tun),
     };

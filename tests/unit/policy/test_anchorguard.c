@@ -251,8 +251,9 @@ static void a_guard_that_is_wrong_in_one_thing_is_no_guard(void **state)
             public.nameAlg = impostors[i].name_alg;
             public.authPolicy.size = 48; /* a policy is as long as that hash */
         }
-        if (impostors[i].no_policy)
-        public.authPolicy.size = 0;
+        if (impostors[i].no_policy) {
+            public.authPolicy.size = 0;
+        }
         if (nv_define(bench.tpm, &public, &reason) < 0)
             fail_msg("%s: %s", impostors[i].what, reason.text);
         if (anchor_guard_read(bench.tpm, &guard, &reason) != -EBADMSG)

@@ -554,7 +554,7 @@ int main(void)
         cmocka_unit_test_setup(without_a_user_nothing_goes_on_and_it_is_asked_again, bench_init),
         cmocka_unit_test_setup(where_the_bus_can_not_be_asked_no_call_waits, bench_init),
         cmocka_unit_test_setup(whoever_leaves_while_it_is_asked_waits_for_nothing, bench_init),
-        cmocka_unit_test(a_verdict_is_nobodys_when_its_own_exchange_has_ended),
+        cmocka_unit_test_setup(a_verdict_is_nobodys_when_its_own_exchange_has_ended, bench_init),
     };
 
     return cmocka_run_group_tests_name("callers", tests, NULL, NULL);

@@ -10,6 +10,9 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/seeds.h"
+
+static const char *seeds;
 static uint8_t frame[FRAME_SIZE_MAX], again[FRAME_SIZE_MAX];
 
 static Bytes request_encode(const VerifyRequest *request, uint8_t *buffer)
@@ -382,7 +385,19 @@ static void an_error_that_the_kernel_does_not_have_is_refused(void **state)
     assert_int_equal(verify_answer_decode(bytes, &decoded), -EBADMSG);
 }
 
-int main(void)
+/* Each is a request or an answer. */
+static int either_decode(Bytes bytes)
+{
+    return request_decode(bytes) == 0 ? 0 : answer_decode(bytes);
+}
+
+static void the_fuzzers_seeds_are_what_is_read(void **state)
+{
+    (void)state;
+    assert_seeds_decode(seeds, either_decode);
+}
+
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_request_about_a_peer_crosses_unchanged),
@@ -400,7 +415,13 @@ int main(void)
         cmocka_unit_test(files_that_nobody_needs_cross_with_a_verdict),
         cmocka_unit_test(an_answer_without_success_has_nothing_but_its_reason),
         cmocka_unit_test(an_error_that_the_kernel_does_not_have_is_refused),
+        cmocka_unit_test(the_fuzzers_seeds_are_what_is_read),
     };
 
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s SEEDS\n", argv[0]);
+        return 2;
+    }
+    seeds = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
