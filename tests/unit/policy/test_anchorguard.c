@@ -160,6 +160,14 @@ static void another_operator_is_refused(void **state)
     assert_holds("one", 1);
 }
 
+static void nothing_is_written_where_there_is_no_guard(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = operator_new("EC");
+
+    (void)state;
+    assert_int_equal(write_as(&operator_key, ANCHOR_WRITE_FIRST, "one", 1), -ENOENT);
+}
+
 static void an_approval_is_good_for_its_own_payload_only(void **state)
 {
     _cleanup_(policy_key_deinit) PolicyKey operator_key = defined_for("EC");
@@ -320,6 +328,7 @@ int main(void)
         cmocka_unit_test_teardown(a_second_first_write_is_refused, guard_remove),
         cmocka_unit_test_teardown(an_update_does_not_write_what_was_never_written, guard_remove),
         cmocka_unit_test_teardown(another_operator_is_refused, guard_remove),
+        cmocka_unit_test_teardown(nothing_is_written_where_there_is_no_guard, guard_remove),
         cmocka_unit_test_teardown(an_approval_is_good_for_its_own_payload_only, guard_remove),
         cmocka_unit_test_teardown(an_index_of_another_kind_is_no_guard_and_is_left_alone,
                                   guard_remove),

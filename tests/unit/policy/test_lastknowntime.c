@@ -273,6 +273,19 @@ static void an_index_of_another_kind_is_left_alone(void **state)
     assert_int_equal(last_known_time_define(bench.tpm, noon, &reason), -EEXIST);
 }
 
+static void a_base_without_its_counter_is_no_day(void **state)
+{
+    time_t time = 7;
+
+    (void)state;
+    define_at(noon);
+    assert_int_equal(nv_undefine(bench.tpm, LAST_KNOWN_COUNTER_INDEX, &reason), 0);
+    assert_int_equal(last_known_time_read(bench.tpm, &time, &reason), -ENOENT);
+    assert_int_equal(time, 7);
+    assert_true(last_known_time_advance(bench.tpm, noon + DAY, 100, &time, &reason) < 0);
+    assert_int_equal(time, 7);
+}
+
 /* Beyond any clock that is right, and before any sum of days and seconds overflows. */
 static void the_last_day_that_is_one_is_read_and_the_next_is_not(void **state)
 {
@@ -328,6 +341,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TIME_TEST(it_begins_with_the_day_at_the_factory),
+        TIME_TEST(a_base_without_its_counter_is_no_day),
         TIME_TEST(it_follows_the_days_and_does_not_go_back),
         TIME_TEST(a_long_way_is_gone_in_steps),
         TIME_TEST(a_clock_gone_wrong_is_not_believed),
