@@ -116,10 +116,10 @@ static int delete_child_begin(Task *task)
         if (!child->unwanted || child->delete_sent || delete_.n_spis == IKE_SPIS_MAX)
             continue;
         const uint32_t next = rekey_next_child(sa, child->spi_in);
-        if (next != 0 && child->redundant) /* which ends its standby, as in requests.c */
-            rekey_use_child(sa, child->spi_in);
-        if (next != 0)
+        if (next != 0) {
+            rekey_end_standby(sa, child->spi_in);
             rekey_use_child(sa, next);
+        }
         child->delete_sent = true;
         delete_.spis[delete_.n_spis++] = child->spi_in;
     }

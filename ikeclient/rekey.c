@@ -185,11 +185,12 @@ uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in)
     return next && !next->unwanted && !next->redundant ? next->spi_in : 0;
 }
 
-bool rekey_is_redundant(const IkeSa *sa, uint32_t spi_in)
+void rekey_end_standby(IkeSa *sa, uint32_t spi_in)
 {
     const ChildSa *child = child_sas_find(sa->children, spi_in);
 
-    return child && child->redundant;
+    if (child && child->redundant)
+        rekey_use_child(sa, spi_in);
 }
 
 static void forget_child(IkeSa *sa, uint32_t spi_in)

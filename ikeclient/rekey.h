@@ -47,8 +47,10 @@ void rekey_use_child(IkeSa *sa, uint32_t spi_in);
  * may have sent by the redundant one, and tred then, too. 0: what sends goes on. */
 uint32_t rekey_next_child(const IkeSa *sa, uint32_t spi_in);
 
-/* True of one of the peer's that is to go, as ours has been made at the same time and stays. */
-bool rekey_is_redundant(const IkeSa *sa, uint32_t spi_in);
+/* One that is to go, as another was made at the same time and stays, is in standby until it is
+ * used: else its next packet would have it send. Before rekey_use_child() of what sends in its
+ * place. */
+void rekey_end_standby(IkeSa *sa, uint32_t spi_in);
 
 /* Has tred remove a Child SA of `sa`, and forgets it, with those that linger because it was in
  * their place. */

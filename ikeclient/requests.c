@@ -213,8 +213,7 @@ static void on_delete_sealed(void *userdata, const TreReply *reply)
         const uint32_t next = rekey_next_child(holder, request->deleted[i]);
         if (next == 0)
             continue;
-        if (rekey_is_redundant(holder, request->deleted[i]))
-            rekey_use_child(holder, request->deleted[i]);
+        rekey_end_standby(holder, request->deleted[i]);
         call.spi_in = next;
         r = tre_call(sa->tre, &call, on_used, peer);
         request->awaited += r == 0;

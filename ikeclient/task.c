@@ -356,11 +356,6 @@ static bool is_first_fragment_of(Bytes datagram, const IkeHeader *request)
     return payload && ike_fragment_decode(payload->body, &fragment) == 0 && fragment.number == 1;
 }
 
-static bool is_where(const Endpoint *a, const Endpoint *b)
-{
-    return endpoint_same_address(a, b) && endpoint_port(a) == endpoint_port(b);
-}
-
 /* The answer goes to where the request comes from (RFC 7296 2.11), also where that has changed, as
  * a NAT before the SeGW may have rebound. But whoever has seen the request can send it again, from
  * any address that he likes: it is no more than a few times that the answer goes elsewhere than
@@ -377,7 +372,7 @@ bool peer_queue_repeats(IkeSa *sa, Bytes datagram, const Endpoint *sender)
     const bool recut = !bytes_equal(datagram, request);
     if (recut && !is_first_fragment_of(datagram, &header))
         return false;
-    const bool strange = recut || !is_where(sender, &peer->sender);
+    const bool strange = recut || !endpoint_equals(sender, &peer->sender);
     if (!answered || peer->answer_held || (strange && peer->n_strange == STRANGE_ANSWERS_MAX))
         return true;
     peer->n_strange += strange;
