@@ -8,6 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The folder of them, the program's one argument. */
+static inline const char *seeds_folder(int argc, char **argv)
+{
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: %s SEEDS\n", argv[0]);
+        exit(2);
+    }
+    return argv[1];
+}
+
 /* `decode`: 0, or none of what it takes. Each file of `folder` is one, or the test fails and names
  * it; so does a folder without any. */
 static inline void assert_seeds_decode(const char *folder, int (*decode)(Bytes octets))

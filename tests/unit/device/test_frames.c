@@ -341,10 +341,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_fuzzers_seeds_are_what_is_read),
     };
 
-    if (argc != 2) {
-        (void)fprintf(stderr, "usage: %s SEEDS\n", argv[0]);
-        return 2;
-    }
-    seeds = argv[1];
+    seeds = seeds_folder(argc, argv);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
