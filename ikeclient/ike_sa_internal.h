@@ -1,5 +1,5 @@
-/* What the tasks that set an IKE SA up (init_task.c, auth_task.c) and what comes in for it
- * (ike_sa_receive.c) share with its life (ike_sa.c). */
+/* What the tasks that set an IKE SA up (init_task.c, init_answers.c, auth_task.c) and what
+ * comes in for it (ike_sa_receive.c) share with its life (ike_sa.c). */
 #pragma once
 
 #include "ikeclient/ike_sa.h"

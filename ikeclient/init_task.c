@@ -3,6 +3,7 @@
  * turns out to be, by an authentic answer to IKE_AUTH (RFC 7296 2.4). */
 #include "base/reason.h"
 #include "ikeclient/ike_sa_internal.h"
+#include "ikeclient/init_answers.h"
 #include "ikeclient/proposals.h"
 
 #include <errno.h>
@@ -17,77 +18,6 @@ typedef struct InitTask {
     uint16_t group; /* that ChooseGroup was asked for */
     size_t answer;  /* that tred looks at */
 } InitTask;
-
-/* ---- answers ---- */
-
-void init_state_free(InitState *init)
-{
-    if (!init)
-        return;
-    for (size_t i = 0; i < init->n_answers; i++)
-        free(init->answers[i].octets);
-    free(init->request);
-    free(init);
-}
-
-/* Keeps a copy. 0 or -ENOMEM. */
-static int keep(Bytes octets, uint8_t **ret, size_t *ret_size)
-{
-    uint8_t *copy = malloc(octets.size);
-
-    if (!copy)
-        return -ENOMEM;
-    memcpy(copy, octets.data, octets.size);
-    free(*ret);
-    *ret = copy;
-    *ret_size = octets.size;
-    return 0;
-}
-
-/* NULL, and the answer is the last one of those that are kept; or why it is not. */
-static const char *answer_keep(InitState *init, Bytes datagram, const InitResponse *judged)
-{
-    InitAnswer *answer = &init->answers[init->n_answers];
-
-    for (size_t i = 0; i < init->n_answers; i++) {
-        if (bytes_equal(datagram, (Bytes){init->answers[i].octets, init->answers[i].size}))
-            return "an answer to IKE_SA_INIT that we have";
-    }
-    if (init->n_answers == INIT_ANSWERS_MAX)
-        return "one more answer to IKE_SA_INIT after several";
-    *answer = (InitAnswer){.judged = *judged};
-    if (keep(datagram, &answer->octets, &answer->size) < 0)
-        return "no memory for it";
-    init->n_answers++;
-    return NULL;
-}
-
-static void answer_drop(InitState *init, size_t index)
-{
-    free(init->answers[index].octets);
-    memmove(&init->answers[index], &init->answers[index + 1],
-            (--init->n_answers - index) * sizeof(init->answers[0]));
-}
-
-InitState *init_state_for_rival(IkeSa *sa)
-{
-    InitState *init = sa->init, *ret = NULL;
-    size_t i = 0;
-
-    while (init && i < init->n_answers && init->answers[i].taken)
-        i++;
-    if (!init || i == init->n_answers || !(ret = calloc(1, sizeof(*ret))))
-        return NULL;
-    init->answers[i].taken = true;
-    const Bytes request = {init->request, init->request_size};
-    const Bytes octets = {init->answers[i].octets, init->answers[i].size};
-    if (keep(request, &ret->request, &ret->request_size) < 0 ||
-        answer_keep(ret, octets, &init->answers[i].judged) != NULL) {
-        init_state_free(ret);
-        return NULL;
-    }
-    return ret;
-}
 
 /* ---- the request ---- */
 
@@ -121,7 +51,7 @@ static int init_send(InitTask *task)
     init_request_encode(&init->exchange, transport_local(sa->transport), remote, &writer);
     int r = writer_finish(&writer, &request);
     if (r == 0)
-        r = keep(request, &init->request, &init->request_size);
+        r = init_keep_request(init, request);
     if (r == 0)
         r = task_send_clear(&task->task, request);
     if (r < 0)
@@ -279,7 +209,7 @@ static int init_not_agreed(Task *task, const TreReply *reply)
 
     (void)ike_sa_hint(task->sa, "an answer to IKE_SA_INIT came that tred refused (%s): %s",
                       reply->error, reply->text);
-    answer_drop(init, init_task_->answer);
+    init_answer_drop(init, init_task_->answer);
     if (init->n_answers > 0)
         return init_agree(init_task_, 0);
     task->phase = TASK_SENT;
@@ -325,80 +255,13 @@ static int init_agreed(Task *task, const TreReply *reply)
 
 /* ---- what comes in ---- */
 
-/* True if it could be the peer's answer, by its sender; else why not is kept for the report. */
-static bool is_from_peer(IkeSa *sa, const Endpoint *sender)
-{
-    const Endpoint *remote = transport_remote(sa->transport);
-    char text[ENDPOINT_TEXT_SIZE];
-
-    if (endpoint_same_address(sender, remote)) {
-        if (endpoint_port(sender) != endpoint_port(remote)) {
-            report_line(sa->config, LOG_INFO,
-                        "the SeGW answers from %s, and not from the port that it was asked at",
-                        endpoint_text(sender, text));
-        }
-        return true;
-    }
-    ike_sa_drop(sa, "an answer to IKE_SA_INIT from another address");
-    return false;
-}
-
-/* True if tred's data plane can carry ESP to who sent that answer. */
-static bool has_udp(IkeSa *sa, const NatFinding *nat)
-{
-    if (!sa->identity.needs_udp || nat->supported)
-        return true;
-    (void)ike_sa_hint(
-        sa, "somebody there answered IKE_SA_INIT without NAT detection, and so can't do ESP in UDP "
-            "(RFC 7296 2.23), without which tred's "
-            "data plane \"user\" can't do: switch it on there, or use a kernel with ESP");
-    return false;
-}
-
-/* NULL, or why it is of no use. */
-static const char *take_answer(IkeSa *sa, Bytes datagram, const InitResponse *judged)
-{
-    return has_udp(sa, &judged->nat) ? answer_keep(sa->init, datagram, judged)
-                                     : "an answer of somebody who does not know ESP in UDP";
-}
-
-/* What came instead of an answer that leads on, and what to do about it. */
-static void hint_at(IkeSa *sa, const InitResponse *judged)
-{
-    const IkeFault *fault = &judged->fault;
-
-    if (judged->verdict == INIT_HINT) {
-        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s (%u): %s",
-                          ike_notify_name(judged->error), judged->error, advice_for(judged->error));
-    } else if (judged->group != IKE_GROUP_NONE) {
-        (void)ike_sa_hint(
-            sa,
-            "somebody there answered IKE_SA_INIT with INVALID_KE_PAYLOAD, as it wants "
-            "group %u (%s), which [ike] proposals do not have: give both sides a group "
-            "in common",
-            judged->group, proposals_group_name(judged->group));
-    } else if (fault->code == IKEWIRE_E_VERSION || fault->code == IKEWIRE_E_MAJOR_VERSION) {
-        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with what is not IKEv2 (%s): %s",
-                          judged->why, advice_for(IKE_NOTIFY_INVALID_MAJOR_VERSION));
-    } else if (fault->code != 0) {
-        (void)ike_sa_hint(
-            sa,
-            "somebody there answered IKE_SA_INIT with what can't be read (%s: payload "
-            "type %u, %s): see the SeGW's log",
-            judged->why, fault->payload_type, ike_payload_name(fault->payload_type));
-    } else {
-        (void)ike_sa_hint(sa, "somebody there answered IKE_SA_INIT with %s: see the SeGW's log",
-                          judged->why);
-    }
-}
-
 static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
 {
     InitTask *init = (InitTask *)task;
     IkeSa *sa = task->sa;
     InitResponse judged;
 
-    if (!is_from_peer(sa, sender))
+    if (!init_answer_is_from_peer(sa, sender))
         return 0;
     init_response_judge(&sa->init->exchange, datagram, transport_local(sa->transport), sender,
                         &judged);
@@ -406,7 +269,7 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
     case INIT_HINT: /* anyone could have sent it (RFC 7296 2.21.1): wait on, report it if nothing
                        comes */
     case INIT_UNFIT:
-        hint_at(sa, &judged);
+        init_answer_hint(sa, &judged);
         return 0;
     case INIT_COOKIE:
         steps_log(&sa->steps, 2, "IKE_SA_INIT response", STEP_SEGW_TO_HENB, "COOKIE asked for");
@@ -419,7 +282,7 @@ static int init_clear(Task *task, Bytes datagram, const Endpoint *sender)
         ike_sa_end(sa, ike_sa_follow(sa, &judged.redirect) ? IKE_SA_STOPPED : IKE_SA_FAILED);
         return 0;
     case INIT_ANSWER:
-        judged.why = take_answer(sa, datagram, &judged);
+        judged.why = init_answer_take(sa, datagram, &judged);
         if (!judged.why)
             return init_agree(init, sa->init->n_answers - 1);
         break;
@@ -438,12 +301,12 @@ void init_take_late(IkeSa *sa, Bytes datagram, const Endpoint *sender)
     InitExchange exchange = sa->init->exchange; /* what it asks for is not done any more */
     InitResponse judged;
 
-    if (sa->init->n_answers == 0 || !is_from_peer(sa, sender))
+    if (sa->init->n_answers == 0 || !init_answer_is_from_peer(sa, sender))
         return;
     init_response_judge(&exchange, datagram, transport_local(sa->transport), sender, &judged);
     if (judged.verdict != INIT_ANSWER)
         return;
-    const char *why = take_answer(sa, datagram, &judged);
+    const char *why = init_answer_take(sa, datagram, &judged);
     if (why) {
         ike_sa_drop(sa, why);
     } else if (sa->spi_r != 0) {
