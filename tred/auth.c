@@ -23,18 +23,18 @@ int auth_signed_octets(const Prf *prf, const Secret *sk_p, Bytes message, Bytes 
     octets = malloc(size);
     if (!octets)
         return -ENOMEM;
-    r = prf_compute(prf, sk_p, id_body, maced_id);
-    if (r < 0)
-        return r;
     writer_init(&writer, octets, size);
     writer_bytes(&writer, message);
     writer_bytes(&writer, nonce);
-    writer_bytes(&writer, (Bytes){maced_id, prf->size});
-    r = writer_finish(&writer, &whole);
+    r = prf_compute(prf, sk_p, id_body, maced_id);
+    if (r == 0) {
+        writer_bytes(&writer, (Bytes){maced_id, prf->size});
+        r = writer_finish(&writer, &whole);
+    }
     if (r < 0)
         return r;
     *ret = steal_pointer(octets);
-    *ret_size = size;
+    *ret_size = whole.size;
     return 0;
 }
 
@@ -247,15 +247,13 @@ static bool ecdsa_is_canonical(Bytes der)
     _cleanup_(ECDSA_SIG_freep) ECDSA_SIG *signature = NULL;
     const unsigned char *cursor = der.data;
     unsigned char again[ECDSA_DER_MAX], *end = again;
-    int size;
 
     if (der.size > sizeof(again))
         return false;
     signature = d2i_ECDSA_SIG(NULL, &cursor, (long)der.size);
     if (!signature)
         return false;
-    size = i2d_ECDSA_SIG(signature, NULL);
-    if (size <= 0 || (size_t)size != der.size)
+    if (i2d_ECDSA_SIG(signature, NULL) != (int)der.size)
         return false;
     (void)i2d_ECDSA_SIG(signature, &end);
     return memcmp(again, der.data, der.size) == 0;

@@ -35,8 +35,8 @@ int auth_ecdsa_der(Bytes r, Bytes s, uint8_t *ret, size_t capacity, size_t *ret_
 
 /* The AUTH data of a signature: for method 14 the length, AlgorithmIdentifier and signature (ECDSA
  * in DER, RSA as it is), for 9 and 10 r | s, for 1 the signature. Raw ECDSA signatures come as r |
- * s; `pss_salt` is the salt's length. Writes to `ret` (AUTH_DATA_MAX octets). 0, -EINVAL or -EIO.
- */
+ * s; `pss_salt` is the salt's length. Writes to `ret` (AUTH_DATA_MAX octets). 0, -EINVAL, -ENOBUFS
+ * for an RSA key whose signature has no room there, -ENOMEM or -EIO. */
 int auth_data_encode(const AuthScheme *scheme, const EVP_PKEY *public_key, Bytes signature,
                      int pss_salt, uint8_t *ret, size_t *ret_size);
 

@@ -121,9 +121,8 @@ static int peer_key(const Dh *dh, Bytes peer_public, EVP_PKEY **ret)
     if (group_is_ecp(dh->group))
         writer_u8(&writer, POINT_UNCOMPRESSED);
     writer_bytes(&writer, peer_public);
-    if (writer_finish(&writer, &view) < 0)
-        return -EBADMSG;
-    if (EVP_PKEY_set1_encoded_public_key(peer, view.data, view.size) <= 0)
+    if (writer_finish(&writer, &view) < 0 ||
+        EVP_PKEY_set1_encoded_public_key(peer, view.data, view.size) <= 0)
         return -EBADMSG;
     context = EVP_PKEY_CTX_new_from_pkey(NULL, peer, NULL);
     if (!context)

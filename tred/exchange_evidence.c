@@ -51,18 +51,13 @@ void verify_request_init(const Exchange *exchange, time_t now, VerifyRequest *re
 
 /* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
  * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
- * 4945 3.3.10). False for what is passed over. */
-static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
+ * 4945 3.3.10). */
+static void cert_sort(const IkeCert *cert, VerifyRequest *ret)
 {
-    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
+    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX)
         ret->certificates[ret->n_certificates++] = cert->data;
-        return true;
-    }
-    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
+    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX)
         ret->ocsp[ret->n_ocsp++] = cert->data;
-        return true;
-    }
-    return false;
 }
 
 /* What is kept of one message, whole as it is, fits into a frame to the verifier. */
@@ -78,12 +73,14 @@ static int certificates_read(const IkePayloads *payloads, VerifyRequest *ret, Re
 {
     size_t position = 0;
     const IkePayload *payload;
-    uint8_t other = 0; /* an encoding that was passed over */
+    uint8_t other = 0; /* an encoding that is not OCSP's */
 
     while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
         IkeCert cert = {0};
 
-        if (ike_cert_decode(payload->body, &cert) != 0 || !cert_sort(&cert, ret))
+        if (ike_cert_decode(payload->body, &cert) == 0)
+            cert_sort(&cert, ret);
+        if (cert.encoding != IKE_CERT_OCSP_CONTENT)
             other = cert.encoding;
     }
     if (ret->n_certificates == 0 && other != 0) {

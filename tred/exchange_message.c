@@ -172,13 +172,19 @@ static int plain_check(const Exchange *exchange, const PlainMessage *message, Ik
     return 0;
 }
 
+/* What the protection says, with its reason where it refuses. */
+static int protection_said(int r, Reason *reason)
+{
+    return r > 0 ? protection_refuse(r, reason) : r;
+}
+
 static int seal(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
                 SealedMessage *ret, Reason *reason)
 {
     int r = protection_seal(exchange->protection, message->exchange_type, message->response,
                             message->first, message->payloads, max_datagram, ret);
 
-    return r > 0 ? protection_refuse(r, reason) : r;
+    return protection_said(r, reason);
 }
 
 /* What the message negotiates is kept if it is sealed. */
@@ -256,7 +262,7 @@ int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, O
 
     r = protection_open(exchange->protection, datagram, ret);
     if (r != 0 && r != PROTECTION_E_FRAGMENT)
-        return r > 0 ? protection_refuse(r, reason) : r;
+        return protection_said(r, reason);
     *ret_complete = r == 0;
     if (*ret_complete) {
         r = opened_keep(exchange, ret);

@@ -126,8 +126,6 @@ static int cipher_update(Seal *seal, uint8_t *out, const uint8_t *in, size_t siz
 {
     int written = 0;
 
-    if (size == 0)
-        return 0;
     if (size > INT_MAX || !EVP_CipherUpdate(seal->context, out, &written, in, (int)size))
         return -EIO;
     return (size_t)written == size ? 0 : -EIO;
@@ -154,9 +152,9 @@ static int iv_next(Seal *seal, uint8_t *iv)
         /* RFC 7296 3.14: a CBC IV must not be predictable. */
         return RAND_bytes(iv, (int)seal->cipher->iv_size) == 1 ? 0 : -EIO;
     }
-    /* RFC 5282 3.1: unique for the key, so a counter; the peer's direction has a key of its own. */
-    if (seal->iv_counter == UINT64_MAX)
-        return -EOVERFLOW;
+    /* RFC 5282 3.1: unique for the key, so a counter; the peer's direction has a key of its own. It
+     * does not come round: there are less than 2^32 Message IDs, each in less than 2^16 fragments.
+     */
     writer_init(&writer, iv, seal->cipher->iv_size);
     writer_u64(&writer, seal->iv_counter++);
     return 0;
@@ -234,17 +232,15 @@ int seal_message(Seal *seal, const IkeHeader *header, uint8_t first, const IkeFr
 /* The IV, ciphertext and ICV of the SK or SKF payload, which are the end of the datagram. */
 static int message_sealed(const IkeMessage *message, Bytes *ret)
 {
-    const IkePayload *last;
+    const IkePayload *sk = ike_payloads_find(&message->payloads, IKE_PAYLOAD_SK);
+    const IkePayload *skf = ike_payloads_find(&message->payloads, IKE_PAYLOAD_SKF);
     IkeFragment fragment;
 
-    if (message->payloads.count == 0)
-        return -EBADMSG;
-    last = &message->payloads.items[message->payloads.count - 1];
-    if (last->type == IKE_PAYLOAD_SK) {
-        *ret = last->body;
+    if (sk) {
+        *ret = sk->body;
         return 0;
     }
-    if (last->type != IKE_PAYLOAD_SKF || ike_fragment_decode(last->body, &fragment) != 0)
+    if (!skf || ike_fragment_decode(skf->body, &fragment) != 0)
         return -EBADMSG;
     *ret = fragment.sealed;
     return 0;

@@ -1,7 +1,9 @@
 /* Is an AUTH made and judged by its method, its key and its exact form? */
 #include "octets_fixture.h"
+#include "openssl_memory.h"
 
 #include "crypto/openssl.h"
+#include "crypto/spki.h"
 #include "tred/auth.h"
 
 #include <errno.h>
@@ -306,7 +308,9 @@ static void der_of_no_number_or_without_room_is_refused(void **state)
                      -EINVAL);
     assert_int_equal(auth_ecdsa_der(BYTES_OF(one), BYTES_OF(long_one), der, sizeof(der), &size),
                      -EINVAL);
+    /* 30 06 02 01 01 02 01 01 */
     assert_int_equal(auth_ecdsa_der(BYTES_OF(one), BYTES_OF(one), der, 7, &size), -ENOBUFS);
+    assert_int_equal(auth_ecdsa_der(BYTES_OF(one), BYTES_OF(one), der, 8, &size), 0);
 }
 
 /* Signs until r (or s) has a leading zero octet, which one signature in 256 has. */
@@ -360,6 +364,43 @@ static void a_signature_of_another_size_is_not_encoded(void **state)
                      -EINVAL);
     assert_int_equal(
         auth_data_encode(&rsa, keys->weak_rsa, (Bytes){signature, 128}, 0, data, &size), -EINVAL);
+}
+
+/* As a TPM that is broken may give it: r, or s, is zero. */
+static void a_signature_that_no_key_makes_is_not_encoded(void **state)
+{
+    const Keys *keys = *state;
+    const AuthScheme scheme = scheme_for(keys->p256, IKE_HASH_SHA2_256);
+    uint8_t data[AUTH_DATA_MAX];
+    size_t size;
+
+    for (size_t half = 0; half < 2; half++) {
+        uint8_t signature[64] = {0};
+
+        signature[half * 32] = 1;
+        assert_int_equal(auth_data_encode(&scheme, keys->p256, BYTES_OF(signature), 0, data, &size),
+                         -EINVAL);
+    }
+}
+
+/* RSA-8192: by itself it has just room, with its algorithm's name before it none. */
+static void a_signature_without_room_is_not_encoded(void **state)
+{
+    static const uint8_t octets_of_ff[] = {[0 ... AUTH_DATA_MAX - 1] = 0xff},
+                         exponent[] = {1, 0, 1};
+    const AuthScheme bare = {.method = IKE_AUTH_RSA, .digest = "SHA256"};
+    const AuthScheme named = {IKE_AUTH_DIGITAL_SIGNATURE, "SHA256", true};
+    EVP_PKEY *key = NULL;
+    uint8_t data[AUTH_DATA_MAX];
+    size_t size = 0;
+
+    (void)state;
+    assert_int_equal(rsa_key_new(BYTES_OF(octets_of_ff), BYTES_OF(exponent), &key), 0);
+    assert_int_equal(auth_data_encode(&bare, key, BYTES_OF(octets_of_ff), 0, data, &size), 0);
+    assert_int_equal(size, AUTH_DATA_MAX);
+    assert_int_equal(auth_data_encode(&named, key, BYTES_OF(octets_of_ff), 32, data, &size),
+                     -ENOBUFS);
+    EVP_PKEY_free(key);
 }
 
 static void rsa_without_pss_verifies_with_every_hash_but_sha1(void **state)
@@ -491,6 +532,29 @@ static void ecdsa_in_anything_but_minimal_der_is_refused(void **state)
     assert_int_equal(verify(keys->p256, IKE_AUTH_DIGITAL_SIGNATURE, &data), AUTH_E_ENCODING);
 }
 
+/* Canonical, of numbers that no curve has: what is longer than any signature of the profile is not
+ * looked at. */
+static void the_longest_der_that_is_read_has_128_octets(void **state)
+{
+    enum { MAX = 128, R_SIZE = 60 };
+    const Keys *keys = *state;
+
+    for (size_t size = MAX; size <= MAX + 1; size++) {
+        const size_t s_size = size - 6 - R_SIZE;
+        Octets signature = {.size = size}, data;
+
+        memset(signature.data, 1, size);
+        signature.data[0] = 0x30;
+        signature.data[1] = (uint8_t)(size - 2);
+        signature.data[2] = signature.data[4 + R_SIZE] = 0x02;
+        signature.data[3] = R_SIZE;
+        signature.data[5 + R_SIZE] = (uint8_t)s_size;
+        data = digital_signature(ECDSA_SHA256, &signature);
+        assert_int_equal(verify(keys->p256, IKE_AUTH_DIGITAL_SIGNATURE, &data),
+                         size <= MAX ? AUTH_E_SIGNATURE : AUTH_E_ENCODING);
+    }
+}
+
 static void data_of_another_size_is_refused(void **state)
 {
     const Keys *keys = *state;
@@ -540,6 +604,59 @@ static void an_algorithm_that_is_cut_off_is_refused(void **state)
     assert_int_equal(verify(keys->p256, IKE_AUTH_DIGITAL_SIGNATURE, &data), AUTH_E_ENCODING);
 }
 
+/* One allocation fails alone: what goes on after it must not be of octets that nobody wrote. */
+static void without_memory_an_auth_is_neither_made_nor_judged(void **state)
+{
+    static const uint8_t message[] = "message", nonce[] = "nonce", id[] = "id";
+    const Keys *keys = *state;
+    const Prf *prf = prf_find(IKE_PRF_HMAC_SHA2_256);
+    const AuthScheme scheme = scheme_for(keys->p256, IKE_HASH_SHA2_256);
+    const Octets signature = tpm_sign(keys->p256, &scheme, 0);
+    Octets right = {0};
+    _cleanup_(secret_freep) Secret *sk_p = secret_from_hex("00010203");
+    unsigned refused[3] = {0};
+    bool failed = true;
+
+    assert_int_equal(
+        auth_data_encode(&scheme, keys->p256, octets_bytes(&signature), 0, right.data, &right.size),
+        0);
+
+    for (size_t nth = 1; failed; nth++) {
+        _cleanup_(free_bytesp) uint8_t *covered = NULL;
+        size_t size = 0;
+
+        openssl_memory_fail_once(nth);
+        const int r = auth_signed_octets(prf, sk_p, BYTES_OF(message), BYTES_OF(nonce),
+                                         BYTES_OF(id), &covered, &size);
+        failed = openssl_memory_end();
+        assert_int_equal(covered != NULL, r == 0);
+        refused[0] += r < 0;
+    }
+    failed = true;
+    for (size_t nth = 1; failed; nth++) {
+        Octets data = {0};
+
+        openssl_memory_fail_once(nth);
+        const int r = auth_data_encode(&scheme, keys->p256, octets_bytes(&signature), 0, data.data,
+                                       &data.size);
+        failed = openssl_memory_end();
+        if (r == 0) {
+            assert_int_equal(data.size, right.size);
+            assert_memory_equal(data.data, right.data, right.size);
+        }
+        refused[1] += r < 0;
+    }
+    failed = true;
+    for (size_t nth = 1; failed; nth++) {
+        openssl_memory_fail_once(nth);
+        const int r = verify(keys->p256, IKE_AUTH_ECDSA_SHA256_P256, &signature);
+        failed = openssl_memory_end();
+        refused[2] += r == -ENOMEM;
+    }
+    for (size_t i = 0; i < ELEMENTS(refused); i++)
+        assert_true(refused[i] > 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -556,19 +673,23 @@ int main(void)
         cmocka_unit_test(der_of_no_number_or_without_room_is_refused),
         cmocka_unit_test(real_signatures_with_leading_zeros_verify),
         cmocka_unit_test(a_signature_of_another_size_is_not_encoded),
+        cmocka_unit_test(a_signature_that_no_key_makes_is_not_encoded),
+        cmocka_unit_test(a_signature_without_room_is_not_encoded),
         cmocka_unit_test(rsa_without_pss_verifies_with_every_hash_but_sha1),
         cmocka_unit_test(a_hash_other_than_the_named_one_is_wrong),
         cmocka_unit_test(a_key_of_another_kind_than_the_method_is_refused),
         cmocka_unit_test(keys_outside_the_profile_verify_nothing),
         cmocka_unit_test(methods_outside_the_profile_are_refused),
         cmocka_unit_test(ecdsa_in_anything_but_minimal_der_is_refused),
+        cmocka_unit_test(the_longest_der_that_is_read_has_128_octets),
         cmocka_unit_test(data_of_another_size_is_refused),
         cmocka_unit_test(what_follows_an_ecdsa_signature_is_refused_however_long_it_is),
         cmocka_unit_test(an_algorithm_that_is_cut_off_is_refused),
         cmocka_unit_test(pkcs1_padding_is_told_from_pss_and_ecdsa),
+        cmocka_unit_test(without_memory_an_auth_is_neither_made_nor_judged),
     };
 
-    if (secrets_init() < 0)
+    if (!openssl_memory_begin() || secrets_init() < 0)
         return 1;
     return cmocka_run_group_tests_name("auth", tests, keys_new, keys_free);
 }

@@ -67,22 +67,36 @@ static void a_key_is_kept_until_another_is_read(void **state)
 }
 
 /* Its modulus is a product of no primes that anybody knows, which nobody looks at here. */
-static void a_key_of_more_octets_than_are_kept_is_read_each_time(void **state)
+static Spki spki_of_rsa(size_t modulus_size)
 {
     static const uint8_t exponent[] = {1, 0, 1};
     uint8_t modulus[PEER_KEY_SIZE_MAX];
-    PeerKey last = {0};
     EVP_PKEY *key = NULL;
 
-    (void)state;
     memset(modulus, 0xff, sizeof(modulus));
-    assert_int_equal(rsa_key_new(BYTES_OF(modulus), BYTES_OF(exponent), &key), 0);
-    Spki large = spki_of(key);
-    assert_true(large.size > PEER_KEY_SIZE_MAX);
-    (void)read_with(&last, bytes_of(&large));
+    assert_int_equal(rsa_key_new((Bytes){modulus, modulus_size}, BYTES_OF(exponent), &key), 0);
+    return spki_of(key);
+}
+
+static void a_key_of_more_octets_than_are_kept_is_read_each_time(void **state)
+{
+    PeerKey last = {0};
+    Spki small = spki_of_rsa(PEER_KEY_SIZE_MAX / 2);
+    const size_t most = PEER_KEY_SIZE_MAX - (small.size - PEER_KEY_SIZE_MAX / 2);
+    Spki largest = spki_of_rsa(most), larger = spki_of_rsa(most + 1);
+
+    (void)state;
+    assert_int_equal(larger.size, PEER_KEY_SIZE_MAX + 1);
+    (void)read_with(&last, bytes_of(&larger));
     assert_null(last.key);
     assert_int_equal(last.size, 0);
-    OPENSSL_free(large.data);
+    const EVP_PKEY *kept = read_with(&last, bytes_of(&largest));
+    assert_ptr_equal(last.key, kept);
+    assert_int_equal(last.size, PEER_KEY_SIZE_MAX);
+    peer_key_deinit(&last);
+    OPENSSL_free(small.data);
+    OPENSSL_free(largest.data);
+    OPENSSL_free(larger.data);
 }
 
 int main(void)

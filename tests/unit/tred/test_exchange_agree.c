@@ -262,6 +262,9 @@ static void a_message_above_the_limit_is_too_large(void **state)
     static const uint8_t large[EXCHANGE_INIT_SIZE_MAX + 1];
     Round *round = *state;
 
+    /* As large as one may be, and of nothing but zeros. */
+    round->play.response = (Bytes){large, EXCHANGE_INIT_SIZE_MAX};
+    assert_int_equal(agree(round), EXCHANGE_E_MALFORMED);
     round->play.response = BYTES_OF(large);
     assert_refused(round, EXCHANGE_E_TOO_LARGE);
 }

@@ -3,6 +3,7 @@
 #include "exchange_fixture.h"
 
 #include "crypto/memory.h"
+#include "tred/exchange_internal.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -131,10 +132,39 @@ static void without_memory_no_signature_outside_the_profile_is_taken(void **stat
     pki_deinit(&segw);
 }
 
+/* Of both messages, the keys and what seals with them: all, or the exchange is where it was. */
+static void without_memory_an_exchange_agrees_on_nothing(void **state)
+{
+    size_t nth = 0, refused = 0;
+
+    (void)state;
+    do {
+        Play play;
+
+        play_init(&play);
+        const InitSpec request = play_request_spec(&play), response = play_response_spec(&play);
+        play_request_build(&play, &request);
+        play_response_build(&play, &response);
+        plan.failed = false;
+        plan.left = ++nth;
+        const int r = exchange_agree(play.exchange, play.request, play.response, &play.reason);
+        plan.left = 0;
+        assert_int_equal(exchange_state(play.exchange), r == 0 ? EXCHANGE_AGREED : EXCHANGE_BEGUN);
+        assert_true(r == 0 || plan.failed);
+        assert_int_equal(play.exchange->protection != NULL, r == 0);
+        assert_int_equal(play.exchange->request.size, r == 0 ? play.request.size : 0);
+        assert_int_equal(play.exchange->response.size, r == 0 ? play.response.size : 0);
+        refused += r == -ENOMEM;
+        play_deinit(&play);
+    } while (plan.failed);
+    assert_true(refused > FEWEST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_memory_no_auth_is_called_good_or_wrong),
+        cmocka_unit_test(without_memory_an_exchange_agrees_on_nothing),
         cmocka_unit_test(without_memory_no_signature_outside_the_profile_is_taken),
     };
 

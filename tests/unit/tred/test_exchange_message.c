@@ -49,11 +49,13 @@ static int end(void **state)
 
 /* In the place of exchange_create.c's (--wrap). */
 static bool is_full;
+static unsigned n_kept;                                                     /* messages */
 int __real_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads); /* NOLINT */
 int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads);
 
 int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads)
 {
+    n_kept++;
     return is_full ? -ENOMEM : __real_exchange_keep(kept, first, payloads);
 }
 
@@ -169,6 +171,18 @@ static void a_chain_that_does_not_parse_is_not_sealed(void **state)
     };
 
     assert_int_equal(seal(play, &message), EXCHANGE_E_MALFORMED);
+}
+
+/* Before anybody looks at what is in it. */
+static void a_chain_beyond_any_message_is_too_large(void **state)
+{
+    static const uint8_t zeros[IKE_MESSAGE_MAX + 1];
+    PlainMessage message = {.exchange_type = IKE_AUTH, .first = IKE_PAYLOAD_VENDOR_ID};
+
+    message.payloads = (Bytes){zeros, IKE_MESSAGE_MAX};
+    assert_int_equal(seal(*state, &message), EXCHANGE_E_MALFORMED);
+    message.payloads = BYTES_OF(zeros);
+    assert_int_equal(seal(*state, &message), EXCHANGE_E_TOO_LARGE);
 }
 
 static void a_second_request_waits_for_the_answer_to_the_first(void **state)
@@ -327,9 +341,11 @@ static void after_verification_child_and_informational_pass_both_ways(void **sta
 {
     Play *play = *state;
 
+    n_kept = 0;
     assert_int_equal(seal_type(play, IKE_INFORMATIONAL, false), 0);
     assert_int_equal(open_type(play, IKE_INFORMATIONAL, true, 2), 0);
     assert_int_equal(open_type(play, IKE_INFORMATIONAL, false, 0), 0);
+    assert_int_equal(n_kept, 0); /* in the place of what the SeGW was judged by */
     assert_int_equal(seal_type(play, IKE_INFORMATIONAL, true), 0);
     assert_int_equal(seal_type(play, IKE_CREATE_CHILD_SA, false), EXCHANGE_E_UNEXPECTED);
     assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 1), 0);
@@ -442,6 +458,7 @@ int main(void)
         SIGNED(an_ike_auth_request_with_another_method_is_refused),
         SIGNED(an_ike_auth_request_for_another_identity_is_refused),
         SIGNED(a_chain_that_does_not_parse_is_not_sealed),
+        SIGNED(a_chain_beyond_any_message_is_too_large),
         SIGNED(a_second_request_waits_for_the_answer_to_the_first),
         SIGNED(a_second_request_is_not_sealed_once_the_first_was_answered),
         SIGNED(an_ike_auth_request_without_idi_or_auth_is_refused),

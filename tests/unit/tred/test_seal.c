@@ -4,6 +4,8 @@
 #include "no_random.h"
 #include "octets_fixture.h"
 
+#include "crypto/hmac.h"
+#include "crypto/openssl.h"
 #include "tred/seal.h"
 
 #include <errno.h>
@@ -294,6 +296,87 @@ static void a_message_without_payloads_has_nothing_sealed_in_it(void **state)
     assert_int_equal(seal_open(sealer.seal, (Bytes){0}, &empty, opened, &size), -EBADMSG);
 }
 
+/* HMAC that fails: at a key, and at a message's end (ld --wrap). */
+static bool no_hmac, no_end;
+
+int __real_hmac_new(const char *digest, Bytes key, EVP_MAC_CTX **ret);
+int __wrap_hmac_new(const char *digest, Bytes key, EVP_MAC_CTX **ret);
+int __real_EVP_MAC_final(EVP_MAC_CTX *context, unsigned char *ret, size_t *ret_size, size_t size);
+int __wrap_EVP_MAC_final(EVP_MAC_CTX *context, unsigned char *ret, size_t *ret_size, size_t size);
+
+int __wrap_hmac_new(const char *digest, Bytes key, EVP_MAC_CTX **ret)
+{
+    return no_hmac ? -EIO : __real_hmac_new(digest, key, ret);
+}
+
+int __wrap_EVP_MAC_final(EVP_MAC_CTX *context, unsigned char *ret, size_t *ret_size, size_t size)
+{
+    return no_end ? 0 : __real_EVP_MAC_final(context, ret, ret_size, size);
+}
+
+static void without_hmac_nothing_is_sealed_nor_called_authentic_or_not(void **state)
+{
+    const Octets message = octets_from_hex(answers[3].message);
+    uint8_t made[MESSAGE_MAX], opened[MESSAGE_MAX];
+    size_t size = 0;
+    Sealer sealer;
+    Writer writer;
+    Seal *seal = NULL;
+
+    (void)state;
+    sealer_init(&sealer, answers[3].encr, answers[3].key_bits, answers[3].integ);
+    no_hmac = true;
+    assert_int_equal(seal_new(cipher_find(answers[3].encr, answers[3].key_bits),
+                              integ_find(IKE_INTEG_HMAC_SHA2_256_128), sealer.encr, sealer.integ,
+                              &seal),
+                     -EIO);
+    no_hmac = false;
+    assert_null(seal);
+    no_end = true;
+    assert_int_equal(message_open(sealer.seal, octets_bytes(&message), opened, &size), -EIO);
+    writer_init(&writer, made, sizeof(made));
+    assert_int_equal(
+        seal_message(sealer.seal, &header, IKE_PAYLOAD_NOTIFY, NULL, BYTES_OF(plain), &writer),
+        -EIO);
+    no_end = false;
+    assert_int_equal(writer.size, 0);
+    assert_int_equal(message_open(sealer.seal, octets_bytes(&message), opened, &size), 0);
+    sealer_deinit(&sealer);
+}
+
+/* RFC 7296 3.14: whoever has the keys has sealed it, and it is not a number of blocks. */
+static void what_is_no_number_of_blocks_is_refused_although_its_icv_is_right(void **state)
+{
+    enum { ICV = 16, IV = 16 };
+    Sealer sealer;
+
+    (void)state;
+    sealer_init(&sealer, IKE_ENCR_AES_CBC, 128, true);
+    for (size_t sealed = 15; sealed <= 17; sealed++) {
+        uint8_t octets[MESSAGE_MAX] = {0}, opened[MESSAGE_MAX], full[EVP_MAX_MD_SIZE];
+        _cleanup_(EVP_MAC_CTX_freep) EVP_MAC_CTX *context = NULL;
+        size_t size = 0, written = 0;
+        IkeChain chain;
+        Bytes datagram;
+        Writer writer;
+
+        writer_init(&writer, octets, sizeof(octets));
+        ike_message_begin(&writer, &header, &chain);
+        ike_chain_open(&chain, IKE_PAYLOAD_SK, false);
+        writer_zeros(&writer, IV + sealed + ICV);
+        ike_chain_close(&chain);
+        ike_message_end(&chain);
+        assert_int_equal(writer_finish(&writer, &datagram), 0);
+        assert_int_equal(hmac_new("SHA256", secret_bytes(sealer.integ), &context), 0);
+        assert_true(EVP_MAC_update(context, octets, datagram.size - ICV));
+        assert_true(EVP_MAC_final(context, full, &written, sizeof(full)));
+        memcpy(octets + datagram.size - ICV, full, ICV);
+        if (sealed != 16) /* of a block it is by chance whether its padding fits */
+            assert_int_equal(message_open(sealer.seal, datagram, opened, &size), -EBADMSG);
+    }
+    sealer_deinit(&sealer);
+}
+
 static void padding_must_fit_in_what_was_sealed(void **state)
 {
     (void)state;
@@ -455,6 +538,8 @@ int main(void)
         cmocka_unit_test(the_salt_does_not_stay_on_the_stack),
         cmocka_unit_test(the_expanded_key_goes_with_each_message),
         cmocka_unit_test(a_message_without_payloads_has_nothing_sealed_in_it),
+        cmocka_unit_test(without_hmac_nothing_is_sealed_nor_called_authentic_or_not),
+        cmocka_unit_test(what_is_no_number_of_blocks_is_refused_although_its_icv_is_right),
         cmocka_unit_test(padding_must_fit_in_what_was_sealed),
         cmocka_unit_test(what_is_too_short_to_be_sealed_is_not_authentic),
         cmocka_unit_test(without_random_numbers_a_message_that_needs_an_iv_is_not_made),
