@@ -117,6 +117,8 @@ static void an_approval_for_the_field_has_no_first(void **state)
     assert_null(strstr(text, "first"));
     assert_int_equal(anchor_approval_decode(text_bytes(text), "bundle.sig", &read, &reason), 0);
     assert_int_equal(read.signatures[ANCHOR_WRITE_FIRST].size, 0);
+    assert_false(anchor_guard_approved(&operator_key, ANCHOR_WRITE_FIRST, &read.record,
+                                       &read.signatures[ANCHOR_WRITE_FIRST]));
     assert_true(read.signatures[ANCHOR_WRITE_UPDATE].size > 0);
 }
 
@@ -212,7 +214,9 @@ static void what_is_too_long_is_refused(void **state)
     (void)state;
     memset(long_text, ' ', ANCHOR_APPROVAL_SIZE_MAX + 1);
     long_text[ANCHOR_APPROVAL_SIZE_MAX + 1] = '\0';
-    assert_refused(long_text, "octets");
+    assert_refused(long_text, "more than 16384 octets");
+    long_text[ANCHOR_APPROVAL_SIZE_MAX] = '\0'; /* not too long: refused for what it says */
+    assert_refused(long_text, "is not ");
 }
 
 int main(void)
