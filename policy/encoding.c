@@ -55,23 +55,21 @@ int hex_decode(const char *text, uint8_t *ret, size_t size)
 
 int line_next(Bytes *rest, char *ret, size_t size)
 {
-    const uint8_t *end;
-    size_t length;
-
     if (rest->size == 0)
         return 0;
-    end = memchr(rest->data, '\n', rest->size < size ? rest->size : size);
-    if (!end)
-        return -EBADMSG;
-    length = (size_t)(end - rest->data); /* less than `size`, which leaves room for a zero */
-    for (size_t i = 0; i < length; i++) {
-        if (rest->data[i] < ' ' || rest->data[i] > '~')
+    for (size_t i = 0; i < rest->size && i < size; i++) {
+        const uint8_t octet = rest->data[i];
+
+        if (octet == '\n') {
+            ret[i] = '\0';
+            *rest = bytes_slice(*rest, i + 1, rest->size);
+            return 1;
+        }
+        if (octet < ' ' || octet > '~')
             return -EBADMSG;
+        ret[i] = (char)octet;
     }
-    memcpy(ret, rest->data, length);
-    ret[length] = '\0';
-    *rest = bytes_slice(*rest, length + 1, rest->size);
-    return 1;
+    return -EBADMSG;
 }
 
 char *word_next(char **rest)

@@ -304,6 +304,7 @@ int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *sess
 
 void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size)
 {
+    static const char cut[PCR_MISMATCH_TEXT_LEAST] = "...";
     const size_t value_size = pcr_value_size(mismatch->found.bank);
     size_t used = 0;
 
@@ -318,9 +319,8 @@ void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size)
         hex_encode((Bytes){mismatch->found.values[i], value_size}, found);
         n = snprintf(ret + used, size - used, "%sPCR %u: expected %s, found %s",
                      used > 0 ? "; " : "", i, expected, found);
-        if (n < 0 || (size_t)n >= size - used) {
-            if (size > 4)
-                memcpy(ret + size - 4, "...", 4);
+        if ((size_t)n >= size - used) {
+            memcpy(ret + size - sizeof(cut), cut, sizeof(cut));
             return;
         }
         used += (size_t)n;

@@ -63,5 +63,7 @@ int key_policy_fit(Tpm *tpm, KeyPolicy *policy, Reason *reason);
 int key_policy_satisfy(Tpm *tpm, const KeyPolicy *policy, const TpmSession *session,
                        Reason *reason);
 
-/* "PCR 7: expected …, found …" for each that differs, in one line; `ret` has `size` octets. */
+/* "PCR 7: expected …, found …" for each that differs, in one line; `ret` has `size` octets, at
+ * least PCR_MISMATCH_TEXT_LEAST. What does not fit ends in "...". */
+enum { PCR_MISMATCH_TEXT_LEAST = 4 };
 void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size);

@@ -152,7 +152,7 @@ static int rsa_public(EVP_PKEY *pkey, TPMT_PUBLIC *ret)
         .keyBits = RSA_BITS,
     };
     ret->unique.rsa.size = RSA_BITS / 8;
-    return BN_bn2binpad(n, ret->unique.rsa.buffer, RSA_BITS / 8) > 0 ? 0 : -EINVAL;
+    return BN_bn2binpad(n, ret->unique.rsa.buffer, RSA_BITS / 8) == RSA_BITS / 8 ? 0 : -EINVAL;
 }
 
 static int ecc_public(EVP_PKEY *pkey, TPMT_PUBLIC *ret)
@@ -175,8 +175,8 @@ static int ecc_public(EVP_PKEY *pkey, TPMT_PUBLIC *ret)
         .kdf.scheme = TPM2_ALG_NULL,
     };
     q->x.size = q->y.size = P256_SIZE;
-    return BN_bn2binpad(x, q->x.buffer, P256_SIZE) > 0 &&
-                   BN_bn2binpad(y, q->y.buffer, P256_SIZE) > 0
+    return BN_bn2binpad(x, q->x.buffer, P256_SIZE) == P256_SIZE &&
+                   BN_bn2binpad(y, q->y.buffer, P256_SIZE) == P256_SIZE
                ? 0
                : -EINVAL;
 }
@@ -305,8 +305,8 @@ static int ecdsa_to_tpm(Bytes der, TPMS_SIGNATURE_ECC *ret)
     ret->hash = TPM2_ALG_SHA256;
     ret->signatureR.size = ret->signatureS.size = P256_SIZE;
     if (!signature ||
-        BN_bn2binpad(ECDSA_SIG_get0_r(signature), ret->signatureR.buffer, P256_SIZE) < 0 ||
-        BN_bn2binpad(ECDSA_SIG_get0_s(signature), ret->signatureS.buffer, P256_SIZE) < 0) {
+        BN_bn2binpad(ECDSA_SIG_get0_r(signature), ret->signatureR.buffer, P256_SIZE) != P256_SIZE ||
+        BN_bn2binpad(ECDSA_SIG_get0_s(signature), ret->signatureS.buffer, P256_SIZE) != P256_SIZE) {
         ERR_clear_error();
         return -EKEYREJECTED;
     }

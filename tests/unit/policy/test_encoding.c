@@ -90,6 +90,9 @@ static void a_line_without_an_end_too_long_or_of_other_octets_is_refused(void **
     }
     Bytes with_nul = {(const uint8_t *)"a\0\n", 3};
     assert_int_equal(line_next(&with_nul, line, sizeof(line)), -EBADMSG);
+    Bytes end_outside = {(const uint8_t *)"one\n", 3};
+    assert_int_equal(line_next(&end_outside, line, sizeof(line)), -EBADMSG);
+    assert_int_equal(end_outside.size, 3);
 }
 
 static void words_stand_one_space_apart(void **state)

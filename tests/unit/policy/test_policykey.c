@@ -6,6 +6,7 @@
 #include "provisioning/approval.h"
 
 #include <errno.h>
+#include <openssl/core_names.h>
 #include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -186,6 +187,24 @@ static void the_public_half_names_the_same_key(void **state)
     }
 }
 
+static EVP_PKEY *rsa_with_exponent(unsigned exponent)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    size_t bits = 2048;
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_size_t(OSSL_PKEY_PARAM_RSA_BITS, &bits),
+        OSSL_PARAM_uint(OSSL_PKEY_PARAM_RSA_E, &exponent),
+        OSSL_PARAM_END,
+    };
+    EVP_PKEY *ret = NULL;
+
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_params(ctx, params), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &ret), 1);
+    EVP_PKEY_CTX_free(ctx);
+    return ret;
+}
+
 static void a_file_that_holds_no_fit_key_is_refused(void **state)
 {
     _cleanup_(policy_key_deinit) PolicyKey rsa = vendor_key_new("RSA");
@@ -193,6 +212,7 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
     _cleanup_(free_charp) char *public = vendor_key_pem(&rsa, false);
     EVP_PKEY *unfit[] = {
         EVP_PKEY_Q_keygen(NULL, NULL, "RSA", (size_t)1024),
+        rsa_with_exponent(3),
         EVP_PKEY_Q_keygen(NULL, NULL, "EC", "P-384"),
         /* Curves whose coordinates have the same room. */
         EVP_PKEY_Q_keygen(NULL, NULL, "EC", "secp256k1"),
@@ -211,7 +231,7 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
         assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)pem, strlen(pem)}, "unfit.pem",
                                            false, &key, &reason),
                          -EINVAL);
-        assert_non_null(strstr(reason.text, "unfit.pem"));
+        assert_non_null(strstr(reason.text, "unfit.pem holds a key that is not"));
         EVP_PKEY_free(unfit[i]);
     }
     assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)public, strlen(public)}, "k", true,
@@ -220,8 +240,11 @@ static void a_file_that_holds_no_fit_key_is_refused(void **state)
     assert_int_equal(policy_key_decode((Bytes){(const uint8_t *)private, strlen(private)}, "k",
                                        false, &key, &reason),
                      -EINVAL);
+    assert_non_null(strstr(reason.text, "k holds no public key in PEM"));
     assert_int_equal(policy_key_decode((Bytes){0}, "empty", false, &key, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "empty holds no public key in PEM"));
     assert_int_equal(policy_key_read("/nonexistent", false, &key, &reason), -ENOENT);
+    assert_non_null(strstr(reason.text, "/nonexistent can't be read"));
 }
 
 int main(void)

@@ -136,6 +136,29 @@ void __wrap_tpm_close(Tpm *tpm)
     bench.closed++;
 }
 
+static bool is_shared; /* the TPM is, by a resource manager */
+
+/* What the TPM says of its properties. */
+static struct {
+    TSS2_RC rc;
+    TPML_TAGGED_TPM_PROPERTY list;
+    unsigned asked;
+} properties;
+
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
+                                   TPMS_CAPABILITY_DATA *ret);
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
+                                   TPMS_CAPABILITY_DATA *ret)
+{
+    assert_ptr_equal(tpm, &bench.tpm);
+    assert_int_equal(capability, TPM2_CAP_TPM_PROPERTIES);
+    assert_int_equal(property, TPM2_PT_CONTEXT_GAP_MAX);
+    assert_int_equal(count, 1);
+    properties.asked++;
+    ret->data.tpmProperties = properties.list;
+    return properties.rc;
+}
+
 /* Carries out what waits; false where nothing does. */
 static bool task_run(void)
 {
@@ -187,7 +210,7 @@ static SigningKey *key_new(bool waits)
     memset(&bench, 0, sizeof(bench));
     device = (DeviceKey){.tpm = &bench.tpm};
     bench.pkey = pkey;
-    bench.tpm.exclusive = true;
+    bench.tpm.exclusive = !is_shared;
     bench.tpm.loop = waits ? (TpmLoop *)(void *)&bench : NULL;
     assert_int_equal(tpm_signing_key_new(&device, NULL, &key, &reason), 0);
     key->on_failed = on_failed;
@@ -415,11 +438,48 @@ static int bench_deinit(void **state)
     return 0;
 }
 
+/* By a resource manager, which may save sessions, a session lasts as many saved ones as the TPM can
+ * tell apart, at the least 255 of 150 microseconds each; a second is added. */
+static void how_long_a_session_stays_ready_is_what_the_tpm_says_of_its_gap(void **state)
+{
+    static const struct {
+        bool exclusive;
+        TSS2_RC rc;
+        UINT32 count, property, gap;
+        unsigned seconds;
+    } cases[] = {
+        {true, TSS2_RC_SUCCESS, 1, TPM2_PT_CONTEXT_GAP_MAX, 65535, 0},
+        {false, TSS2_RC_SUCCESS, 1, TPM2_PT_CONTEXT_GAP_MAX, 65535, 1 + 9},
+        {false, TSS2_RC_SUCCESS, 1, TPM2_PT_CONTEXT_GAP_MAX, UINT32_MAX, 1 + 644245},
+        {false, TSS2_RC_SUCCESS, 1, TPM2_PT_CONTEXT_GAP_MAX, 20000, 1 + 3},
+        {false, TSS2_RC_SUCCESS, 1, TPM2_PT_CONTEXT_GAP_MAX + 1, 65535, 1},
+        {false, TSS2_RC_SUCCESS, 0, TPM2_PT_CONTEXT_GAP_MAX, 65535, 1},
+        {false, TPM2_RC_FAILURE, 1, TPM2_PT_CONTEXT_GAP_MAX, 65535, 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        SigningKey *key;
+
+        is_shared = !cases[i].exclusive;
+        properties.rc = cases[i].rc;
+        properties.asked = 0;
+        properties.list.count = cases[i].count;
+        properties.list.tpmProperty[0] = (TPMS_TAGGED_PROPERTY){cases[i].property, cases[i].gap};
+        key = key_new(false);
+        assert_int_equal(key->ready_seconds, cases[i].seconds);
+        assert_int_equal(properties.asked, is_shared);
+        key_end(key);
+    }
+    is_shared = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(without_a_loop_each_call_is_done_when_it_returns),
         cmocka_unit_test(what_is_ready_gets_no_task),
+        cmocka_unit_test(how_long_a_session_stays_ready_is_what_the_tpm_says_of_its_gap),
         cmocka_unit_test(getting_ready_that_fails_is_told_while_nobody_waits_for_a_signature),
         cmocka_unit_test(getting_ready_that_fails_before_a_signature_is_told_with_that),
         cmocka_unit_test(a_rest_or_a_signature_tells_of_no_failure_to_get_ready),

@@ -217,7 +217,8 @@ static void a_key_of_another_type_is_refused(void **state)
 
 static void a_parent_that_can_not_stand_in_a_file_is_refused(void **state)
 {
-    const TPM2_HANDLE parents[] = {0x80000000, 0x01000001, TPM2_RH_NULL, TPM2_RH_ENDORSEMENT};
+    const TPM2_HANDLE parents[] = {0x80000000, 0x01000001, TPM2_RH_NULL, TPM2_RH_ENDORSEMENT,
+                                   UINT32_MAX};
     Reason reason = {0};
 
     (void)state;
@@ -230,8 +231,57 @@ static void a_parent_that_can_not_stand_in_a_file_is_refused(void **state)
         key.parent = parents[i];
         size = der_of(&key, der);
         assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
-        assert_non_null(strstr(reason.text, "parent"));
+        assert_non_null(strstr(reason.text, "is neither a persistent handle"));
     }
+}
+
+/* The parent stands behind the type and [0], as an INTEGER of 5 octets. */
+static void a_parent_that_is_negative_or_larger_than_a_handle_is_none(void **state)
+{
+    static const uint8_t first[] = {0x80, 0x01};
+    const Tss2Key key = sample_key();
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(first); i++) {
+        Reason reason = {0};
+        uint8_t der[DER_MAX];
+        const size_t size = der_of(&key, der), at = 3 + 8 + 5;
+        Tss2Key again;
+
+        assert_int_equal(der[at], 0x02);
+        assert_int_equal(der[at + 1], 5);
+        der[at + 2] = first[i];
+        assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+        assert_non_null(strstr(reason.text, "is not a TPM handle"));
+    }
+}
+
+static void a_key_without_a_private_area_is_none(void **state)
+{
+    Reason reason = {0};
+    uint8_t der[DER_MAX];
+    Tss2Key key = sample_key();
+    Tss2Key again;
+    size_t size;
+
+    (void)state;
+    key.private.size = 0;
+    size = der_of(&key, der);
+    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "public or private area"));
+}
+
+static void an_area_that_is_no_tpm_structure_is_not_written(void **state)
+{
+    Tss2Key type = sample_key(), size = sample_key();
+    char *pem = NULL;
+
+    (void)state;
+    type.public.publicArea.type = TPM2_ALG_SHA256;
+    assert_int_equal(tss2key_encode(&type, &pem), -EINVAL);
+    size.private.size = sizeof(size.private.buffer) + 1;
+    assert_int_equal(tss2key_encode(&size, &pem), -EINVAL);
+    assert_null(pem);
 }
 
 static void a_parent_of_zero_means_the_owner_hierarchy(void **state)
@@ -317,6 +367,9 @@ int main(void)
         cmocka_unit_test(each_unsupported_field_is_refused_by_its_number),
         cmocka_unit_test(a_key_of_another_type_is_refused),
         cmocka_unit_test(a_parent_that_can_not_stand_in_a_file_is_refused),
+        cmocka_unit_test(a_parent_that_is_negative_or_larger_than_a_handle_is_none),
+        cmocka_unit_test(a_key_without_a_private_area_is_none),
+        cmocka_unit_test(an_area_that_is_no_tpm_structure_is_not_written),
         cmocka_unit_test(a_parent_of_zero_means_the_owner_hierarchy),
         cmocka_unit_test(areas_whose_lengths_lie_are_refused),
         cmocka_unit_test(octets_after_the_structure_are_refused),
