@@ -137,7 +137,7 @@ static const ErrorText texts[BUS_ERRORS] = {
 
 const char *bus_error_name(int error)
 {
-    return error > 0 && error < BUS_ERRORS ? texts[error].name : NULL;
+    return (size_t)error < ELEMENTS(texts) ? texts[error].name : NULL; /* 0 has none */
 }
 
 int bus_error_set(sd_bus_error *ret, int error, const char *reason)
