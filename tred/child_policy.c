@@ -33,19 +33,18 @@ static bool range_of_prefix(IkeSelector *selector, unsigned length)
     return true;
 }
 
-static bool prefix_parse(const char *text, IkeSelector *ret)
+/* Takes `text` apart. */
+static bool prefix_parse(char *text, IkeSelector *ret)
 {
-    char address[INET6_ADDRSTRLEN] = "";
-    const char *slash = strchr(text, '/');
+    const char *address = strsep(&text, "/");
     char *end = NULL;
     unsigned long length;
 
     *ret = (IkeSelector){.end_port = UINT16_MAX};
     /* strtoul() would take signs and blanks in front, too. */
-    if (!slash || (size_t)(slash - text) >= sizeof(address) || !isdigit((unsigned char)slash[1]))
+    if (!text || !isdigit((unsigned char)*text))
         return false;
-    memcpy(address, text, (size_t)(slash - text));
-    length = strtoul(slash + 1, &end, 10);
+    length = strtoul(text, &end, 10);
     if (*end != '\0')
         return false;
     if (inet_pton(AF_INET, address, ret->start) == 1) {
@@ -86,9 +85,11 @@ refuse:
 
 void selector_policy_any(IkeTs *ret)
 {
+    char v4[] = "0.0.0.0/0", v6[] = "::/0";
+
     *ret = (IkeTs){.n_selectors = 2};
-    (void)prefix_parse("0.0.0.0/0", &ret->selectors[0]);
-    (void)prefix_parse("::/0", &ret->selectors[1]);
+    (void)prefix_parse(v4, &ret->selectors[0]);
+    (void)prefix_parse(v6, &ret->selectors[1]);
 }
 
 const IkeSelector *selector_policy_breach(const IkeTs *allowed, const IkeTs *selectors)

@@ -695,6 +695,68 @@ static void the_outer_addresses_are_no_inner_ones(void **state)
     }
 }
 
+static struct sockaddr_storage ipv6_of(const uint8_t octets[16])
+{
+    struct sockaddr_in6 address = {.sin6_family = AF_INET6};
+    struct sockaddr_storage ret = {0};
+
+    memcpy(&address.sin6_addr, octets, sizeof(address.sin6_addr));
+    memcpy(&ret, &address, sizeof(address));
+    return ret;
+}
+
+static void give_transport_to(Play *play, struct sockaddr_storage remote,
+                              struct sockaddr_storage local)
+{
+    play->exchange->remote = remote;
+    play->exchange->transport = malloc(sizeof(*play->exchange->transport));
+    assert_non_null(play->exchange->transport);
+    *play->exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1, .local = local};
+}
+
+static void the_outer_ipv6_addresses_are_no_inner_ones(void **state)
+{
+    static const uint8_t segw[17] = {0xfd, 1, [15] = 1, [16] = 64};
+    static const uint8_t henb[17] = {0xfd, 1, [15] = 2, [16] = 64};
+    const uint8_t *const outer[] = {segw, henb};
+
+    (void)end(state);
+    for (size_t i = 0; i < ELEMENTS(outer); i++) {
+        (void)offering(state);
+        give_transport_to(*state, ipv6_of(segw), ipv6_of(henb));
+        ask_for_ipv6(*state);
+        assign(*state, IKE_CFG_INTERNAL_IP6_ADDRESS, outer[i], sizeof(segw));
+        assert_refused(*state, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+        assert_non_null(strstr(((Play *)*state)->reason.text, "'s own"));
+        if (i + 1 < ELEMENTS(outer))
+            (void)end(state);
+    }
+}
+
+/* Which one begins like the SeGW's is another, of its own family or of the other. */
+static void an_address_that_only_begins_like_an_outer_one_may_be_assigned(void **state)
+{
+    static const uint8_t other[17] = {0xfd, 1, 2, 3, [15] = 3, [16] = 64};
+    static const uint8_t begins[17] = {0xfd, 1, 2, 3, [15] = 1, [16] = 64};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_storage remotes[] = {ipv6_of(begins), {0}};
+
+    memcpy(&v4.sin_addr, begins, sizeof(v4.sin_addr));
+    memcpy(&remotes[1], &v4, sizeof(v4));
+    (void)end(state);
+    for (size_t i = 0; i < ELEMENTS(remotes); i++) {
+        (void)offering(state);
+        Play *play = *state;
+        give_transport_to(play, remotes[i], (struct sockaddr_storage){0});
+        ask_for_ipv6(play);
+        assign(play, IKE_CFG_INTERNAL_IP6_ADDRESS, other, sizeof(other));
+        play_verify(play);
+        assert_int_equal(play_add_child(play, play->spi_in), 0);
+        if (i + 1 < ELEMENTS(remotes))
+            (void)end(state);
+    }
+}
+
 static void give_transport(Exchange *exchange, const uint8_t remote[4])
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
@@ -921,6 +983,8 @@ int main(void)
         OFFERING(an_address_stands_for_itself_whatever_prefix_it_is_said_to_be_in),
         OFFERING(an_address_outside_of_allowed_local_is_refused),
         OFFERING(the_outer_addresses_are_no_inner_ones),
+        OFFERING(the_outer_ipv6_addresses_are_no_inner_ones),
+        OFFERING(an_address_that_only_begins_like_an_outer_one_may_be_assigned),
         OFFERING(the_outer_address_of_another_segw_is_not_assigned),
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
