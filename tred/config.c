@@ -280,12 +280,6 @@ int tred_config_read(const char *path, TredConfig *ret, Reason *reason)
     r = first_segw_add(&config);
     if (r < 0)
         return r;
-    if (!config.segw_name) {
-        return reason_set(
-            reason, -EINVAL,
-            "%s: [segw] name is missing. Set it to the FQDN that the security gateway must prove",
-            path);
-    }
     r = segws_check(&config.segws, path, &config.allowed_local, &config.allowed_remote, reason);
     if (r == 0) {
         r = segws_choose_interfaces(&config.segws, path, config.interface, &config.interfaces,

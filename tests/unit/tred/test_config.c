@@ -153,6 +153,18 @@ static void a_soft_lifetime_that_is_not_below_the_hard_one_is_refused(void **sta
         assert_int_equal(result.r, 0);
         tred_config_deinit(&result.config);
     }
+    /* 0 is no limit. */
+    static const char *const unlimited[] = {
+        "soft-lifetime-bytes = 20\n", "hard-lifetime-bytes = 20\n", "hard-lifetime-seconds = 0\n"};
+    for (size_t i = 0; i < ELEMENTS(unlimited); i++) {
+        char text[256];
+
+        (void)snprintf(text, sizeof(text), "[segw]\nname = a.example\n[data-plane]\n%s",
+                       unlimited[i]);
+        Result result = read_text(text);
+        assert_int_equal(result.r, 0);
+        tred_config_deinit(&result.config);
+    }
     /* Below the default one. */
     assert_refused("[segw]\nname = a.example\n[data-plane]\nhard-lifetime-seconds = 60\n",
                    "soft-lifetime-seconds is 3600");
@@ -160,7 +172,8 @@ static void a_soft_lifetime_that_is_not_below_the_hard_one_is_refused(void **sta
 
 /* ---- several SeGWs ---- */
 
-#define FINGERPRINT "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define FINGERPRINT_REST "0112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
+#define FINGERPRINT "0" FINGERPRINT_REST
 #define PLAIN "[segw]\nname = a.example\nallowed-remote = 10.1.0.0/16\n"
 
 static void one_segw_is_the_default_with_all_that_is_allowed(void **state)
@@ -271,6 +284,8 @@ static void a_segw_that_lacks_something_is_refused(void **state)
     assert_refused(PLAIN "[segw b]\n[segw b]\n", "there are two sections [segw b]");
     assert_refused(PLAIN "only-anchors = 0011\n", "in 64 hexadecimal digits");
     assert_refused(PLAIN "only-anchors = ,\n", "in 64 hexadecimal digits");
+    assert_refused(PLAIN "only-anchors = " FINGERPRINT "0\n", "in 64 hexadecimal digits");
+    assert_refused(PLAIN "only-anchors = g" FINGERPRINT_REST "\n", "in 64 hexadecimal digits");
     assert_refused(PLAIN "[segw b]\nprofile = 3gpp\n",
                    "its keys are: name, only-anchors, allowed-local, allowed-remote, interface");
 }
@@ -363,6 +378,65 @@ static void unknown_keys_and_values_are_refused(void **state)
     assert_refused("[segw]\nname = a.example\n[identity]\nkey = device.pem\n", "absolute");
 }
 
+/* ---- memory: the linker puts these in the place of the real ones (--wrap) ---- */
+
+static unsigned allocations_left; /* until the one that fails; 0: none does */
+static bool has_failed;
+
+char *__real_strdup(const char *text);
+char *__wrap_strdup(const char *text);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__real_reallocarray(void *old, size_t count, size_t size);
+void *__wrap_reallocarray(void *old, size_t count, size_t size);
+
+static bool is_to_fail(void)
+{
+    if (allocations_left == 0 || --allocations_left > 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+char *__wrap_strdup(const char *text)
+{
+    return is_to_fail() ? NULL : __real_strdup(text);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return is_to_fail() ? NULL : __real_calloc(count, size);
+}
+
+void *__wrap_reallocarray(void *old, size_t count, size_t size)
+{
+    return is_to_fail() ? NULL : __real_reallocarray(old, count, size);
+}
+
+static void without_memory_for_each_default_key_and_segw_nothing_is_read(void **state)
+{
+    static const char *const texts[] = {
+        "[segw]\nname = a.example\n",
+        PLAIN "interface = core0\nonly-anchors = " FINGERPRINT "\n"
+              "[segw b]\nname = b.example\nallowed-remote = 10.2.0.0/16\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        unsigned nth = 0;
+
+        do {
+            has_failed = false;
+            allocations_left = ++nth;
+            Result result = read_text(texts[i]);
+            allocations_left = 0;
+            assert_int_equal(result.r, has_failed ? -ENOMEM : 0);
+            tred_config_deinit(&result.config);
+        } while (has_failed);
+        assert_true(nth > 16); /* the defaults, and a SeGW */
+    }
+}
+
 static void a_missing_file_is_an_error(void **state)
 {
     Reason reason = {0};
@@ -450,6 +524,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_name_that_no_interface_can_have_is_refused),
         cmocka_unit_test(more_interfaces_than_there_may_be_are_refused),
         cmocka_unit_test(unknown_keys_and_values_are_refused),
+        cmocka_unit_test(without_memory_for_each_default_key_and_segw_nothing_is_read),
         cmocka_unit_test(a_missing_file_is_an_error),
         cmocka_unit_test_prestate(the_shipped_file_lacks_nothing_but_the_name, argv[1]),
         cmocka_unit_test_prestate(what_the_shipped_file_has_commented_out_is_the_default, argv[1]),
