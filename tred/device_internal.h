@@ -49,8 +49,8 @@ void device_say(Device *device, DeviceRequestType type, uint32_t number);
 /* Somebody waits for an answer: one that hangs is to be found. */
 void device_watch(Device *device);
 
-/* Gives the connection up for `r`. Who waits is told from the loop, as whoever asked is not ready
- * to be told within its own call. */
+/* Gives the connection up for `r`; there is one (`io`). Who waits is told from the loop, as whoever
+ * asked is not ready to be told within its own call. */
 void device_lose(Device *device, int r);
 
 /* ---- what is asked over it ---- */

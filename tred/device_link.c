@@ -28,8 +28,6 @@ static void timer_set(Device *device, uint64_t usec)
 void device_lose(Device *device, int r)
 {
     device->io = sd_event_source_disable_unref(device->io);
-    if (device->lost != 0)
-        return;
     device->lost = r;
     timer_set(device, 0);
 }

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/helper.h"
 #include "base/local.h"
+#include "base/log.h"
 #include "pki_fixture.h"
 
 #include <errno.h>
@@ -30,6 +31,9 @@ typedef struct Bench {
     uint64_t timer_usec;
     sd_event_io_handler_t on_io;
     sd_event_time_handler_t on_timer;
+    int set_result, shutdown_result;
+    unsigned n_shut, n_drained; /* how often the TPM's slots were waited for */
+    unsigned n_logged;          /* errors */
     unsigned failures, revivals;
     int failure;
     char why[512];
@@ -58,6 +62,37 @@ int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t u
 int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled);
 int __wrap_sd_event_source_get_enabled(sd_event_source *source, int *ret);
 sd_event_source *__wrap_sd_event_source_disable_unref(sd_event_source *source);
+
+int __real_shutdown(int fd, int how);
+int __wrap_shutdown(int fd, int how);
+int __wrap_helper_drain(int channel, int milliseconds);
+void __wrap_log_line(int level, const char *format, ...);
+
+int __wrap_shutdown(int fd, int how)
+{
+    bench.n_shut++;
+    return bench.shutdown_result < 0 ? bench.shutdown_result : __real_shutdown(fd, how);
+}
+
+int __wrap_helper_drain(int channel, int milliseconds)
+{
+    uint8_t octet;
+
+    (void)channel;
+    bench.n_drained++;
+    assert_true(milliseconds > 5000); /* it gives itself as much */
+    /* It knows, and what it was asked before is there still. */
+    while (recv(bench.end, &octet, 1, MSG_DONTWAIT) > 0)
+        ;
+    assert_int_equal(recv(bench.end, &octet, 1, MSG_DONTWAIT), 0);
+    return 0;
+}
+
+void __wrap_log_line(int level, const char *format, ...)
+{
+    (void)format;
+    bench.n_logged += level == LOG_ERR;
+}
 
 int __wrap_local_connect(const char *path, int *ret)
 {
@@ -90,6 +125,7 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
 {
     (void)event, (void)clock, (void)usec, (void)accuracy, (void)userdata;
     bench.on_timer = handler;
+    bench.timer_is_on = true; /* as sd_event(3) has it */
     *ret = (sd_event_source *)(void *)&timer_source;
     return 0;
 }
@@ -108,7 +144,7 @@ int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t u
 {
     assert_ptr_equal(source, &timer_source);
     bench.timer_usec = usec;
-    return 0;
+    return bench.set_result;
 }
 
 int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled)
@@ -271,8 +307,8 @@ static int teardown(void **state)
 {
     (void)state;
     bench.key->class->free(bench.key);
-    hang_up();
     device_close(bench.device);
+    hang_up();
     return 0;
 }
 
@@ -418,6 +454,79 @@ static void whoever_waits_when_it_is_lost_is_told_once(void **state)
     (void)heard(DEVICE_CONFIGURE, NULL);
     assert_int_equal(device_load(bench.device, 0, on_done, &bench), 0);
     (void)heard(DEVICE_LOAD, NULL);
+}
+
+/* Though nothing is unread that it was asked. */
+static void one_that_hangs_up_has_ended_and_answered_no_nonsense(void **state)
+{
+    (void)state;
+    hang_up();
+    assert_int_equal(bench.on_io(NULL, 0, 0, bench.device), 0);
+    timer();
+    assert_int_equal(bench.failures, 1);
+    assert_non_null(strstr(bench.why, "it ended, or was stopped"));
+}
+
+static void why_there_is_no_connection_is_logged_once(void **state)
+{
+    (void)state;
+    hang_up();
+    assert_int_equal(bench.on_io(NULL, 0, 0, bench.device), 0);
+    assert_int_equal(bench.n_logged, 0);
+    timer();
+    assert_int_equal(bench.n_logged, 1);
+    bench.connect_result = -ECONNREFUSED;
+    for (int i = 0; i < 3; i++)
+        timer();
+    assert_int_equal(bench.n_logged, 2);
+    bench.connect_result = -EACCES;
+    timer();
+    assert_int_equal(bench.n_logged, 3);
+}
+
+static void a_timer_that_can_not_be_set_is_logged(void **state)
+{
+    (void)state;
+    (void)sign(0);
+    assert_timer(ALIVE);
+    assert_int_equal(bench.n_logged, 0);
+    timer();
+    assert_int_equal(bench.n_logged, 0);
+    bench.set_result = -ENOMEM;
+    timer();
+    assert_int_equal(bench.n_logged, 1);
+}
+
+/* Its session and its key would be left in the TPM. */
+static void one_that_is_closed_is_waited_for_as_it_gives_the_slots_back(void **state)
+{
+    (void)state;
+    device_close(bench.device);
+    assert_int_equal(bench.n_shut, 1);
+    assert_int_equal(bench.n_drained, 1);
+    bench.device = NULL; /* of none there is nothing to close, as teardown() does */
+}
+
+static void nobody_waits_for_one_that_is_not_there(void **state)
+{
+    (void)state;
+    hang_up();
+    assert_int_equal(bench.on_io(NULL, 0, 0, bench.device), 0);
+    timer();
+    device_close(bench.device);
+    assert_int_equal(bench.n_shut, 0);
+    assert_int_equal(bench.n_drained, 0);
+    bench.device = NULL;
+}
+
+static void nobody_waits_for_one_that_can_not_be_told(void **state)
+{
+    (void)state;
+    bench.shutdown_result = -1;
+    device_close(bench.device);
+    assert_int_equal(bench.n_shut, 1);
+    assert_int_equal(bench.n_drained, 0);
+    bench.device = NULL;
 }
 
 static void one_that_hangs_is_found_by_asking_whether_it_lives(void **state)
@@ -574,6 +683,12 @@ int main(void)
         DEVICE(what_is_handed_over_goes_to_the_job_that_it_is_for),
         DEVICE(each_signature_goes_to_whom_it_is_for),
         DEVICE(whoever_waits_when_it_is_lost_is_told_once),
+        DEVICE(one_that_hangs_up_has_ended_and_answered_no_nonsense),
+        DEVICE(why_there_is_no_connection_is_logged_once),
+        DEVICE(a_timer_that_can_not_be_set_is_logged),
+        DEVICE(one_that_is_closed_is_waited_for_as_it_gives_the_slots_back),
+        DEVICE(nobody_waits_for_one_that_is_not_there),
+        DEVICE(nobody_waits_for_one_that_can_not_be_told),
         DEVICE(one_that_hangs_is_found_by_asking_whether_it_lives),
         DEVICE(nobody_is_asked_whether_it_lives_while_nobody_waits),
         DEVICE(a_job_that_hangs_is_found_likewise),
