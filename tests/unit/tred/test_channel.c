@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { STEPS = 14 };
+enum { STEPS = 15 };
 
 typedef struct Bench {
     Daemon daemon;
@@ -36,6 +37,8 @@ int __real_sd_bus_new(sd_bus **ret);
 int __real_socketpair(int domain, int type, int protocol, int *ret);
 int __wrap_sd_bus_new(sd_bus **ret);
 int __wrap_socketpair(int domain, int type, int protocol, int *ret);
+int __real_fcntl64(int fd, int command, ...);
+int __wrap_fcntl64(int fd, int command, ...);
 int __real_sd_bus_set_description(sd_bus *bus, const char *name);
 int __real_sd_bus_set_fd(sd_bus *bus, int input, int output);
 int __real_sd_bus_set_server(sd_bus *bus, int server, sd_id128_t id);
@@ -75,6 +78,19 @@ int __wrap_socketpair(int domain, int type, int protocol, int *ret)
 {
     if (step() == 0)
         return __real_socketpair(domain, type, protocol, ret);
+    errno = EIO;
+    return -1;
+}
+
+int __wrap_fcntl64(int fd, int command, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, command);
+    int argument = va_arg(arguments, int);
+    va_end(arguments);
+    if (command != F_DUPFD_CLOEXEC || step() == 0)
+        return __real_fcntl64(fd, command, argument);
     errno = EIO;
     return -1;
 }
