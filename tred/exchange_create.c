@@ -135,8 +135,6 @@ static bool transform_is_allowed(uint8_t protocol, const IkeTransform *transform
 
     if (transform->unknown_attribute)
         return false;
-    if (esp && transform->type == IKE_TRANSFORM_ESN)
-        return transform->id <= IKE_ESN_YES;
     if (transform->id == 0 &&
         (transform->type == IKE_TRANSFORM_INTEG || (esp && transform->type == IKE_TRANSFORM_KE)))
         return true;

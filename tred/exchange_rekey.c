@@ -49,7 +49,7 @@ static int g_ir_compute(Negotiation *negotiation, uint16_t group, const KeyPart 
 
     if (negotiation->dh_secret)
         return 0;
-    if (!dh || dh_group(dh) != group || !peer->has_ke || peer->ke.group != group) {
+    if (!dh || dh_group(dh) != group || peer->ke.group != group) { /* none: without a KE */
         return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
                           "Group %u (%s) was chosen, and not both messages have a KE of it", group,
                           algorithm_name(IKE_TRANSFORM_KE, group, 0));

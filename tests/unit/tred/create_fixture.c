@@ -163,11 +163,12 @@ uint64_t spec_spi(const CreateSpec *spec)
     return spec->sa.proposals[0].spi;
 }
 
-static void rekey_notify_write(uint32_t spi, IkeChain *chain)
+static void rekey_notify_write(const CreateSpec *spec, IkeChain *chain)
 {
-    const IkeNotify notify = {.protocol = IKE_PROTOCOL_ESP,
-                              .spi_size = sizeof(spi),
-                              .spi = spi,
+    const IkeNotify notify = {.protocol = spec->rekeyed_protocol != 0 ? spec->rekeyed_protocol
+                                                                      : IKE_PROTOCOL_ESP,
+                              .spi_size = sizeof(spec->rekeyed),
+                              .spi = spec->rekeyed,
                               .type = IKE_NOTIFY_REKEY_SA};
 
     ike_chain_open(chain, IKE_PAYLOAD_NOTIFY, false);
@@ -184,10 +185,12 @@ static Bytes spec_write(const CreateSpec *spec, uint8_t *buffer, uint8_t *ret_fi
     writer_init(&writer, buffer, ENDS_MESSAGE_MAX);
     ike_chain_init(&chain, &writer);
     if (spec->rekeyed != 0)
-        rekey_notify_write(spec->rekeyed, &chain);
+        rekey_notify_write(spec, &chain);
     if (spec->notify != 0)
         ike_chain_add_notify(&chain, spec->notify, (Bytes){0});
-    if (spec->omit != IKE_PAYLOAD_SA && spec->sa.n_proposals > 0)
+    if (spec->sa_body.size > 0)
+        ike_chain_add(&chain, IKE_PAYLOAD_SA, spec->sa_body);
+    else if (spec->omit != IKE_PAYLOAD_SA && spec->sa.n_proposals > 0)
         ike_chain_add_sa(&chain, &spec->sa);
     if (spec->omit != IKE_PAYLOAD_NONCE && spec->nonce_size > 0)
         ike_chain_add(&chain, IKE_PAYLOAD_NONCE, (Bytes){spec->nonce, spec->nonce_size});

@@ -35,9 +35,11 @@ typedef struct CreateSpec {
     size_t ke_size;
     bool selectors; /* TSi and TSr */
     IkeTs ts_i, ts_r;
-    uint32_t rekeyed; /* REKEY_SA; 0: none */
-    uint16_t notify;  /* one more; 0: none */
-    uint8_t omit;     /* a payload type to leave out; 0: none */
+    Bytes sa_body;            /* in the place of `sa` as it would be written; empty: that */
+    uint32_t rekeyed;         /* REKEY_SA; 0: none */
+    uint8_t rekeyed_protocol; /* 0: ESP */
+    uint16_t notify;          /* one more; 0: none */
+    uint8_t omit;             /* a payload type to leave out; 0: none */
 } CreateSpec;
 
 /* A message about a Child SA, under an SPI that is given out for it, all of IPv4, AES-GCM-16 128;

@@ -197,6 +197,17 @@ static void a_platform_that_has_changed_is_told_from_a_tpm_that_fails(void **sta
     }
 }
 
+static void a_key_that_no_method_fits_is_not_asked(void **state)
+{
+    Play *play = *state;
+
+    played_key.public = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+    assert_non_null(played_key.public);
+    assert_int_equal(sign(play), EXCHANGE_E_METHOD_NOT_ALLOWED);
+    assert_int_equal(outcome.n_asked, 0);
+    EVP_PKEY_free(played_key.public);
+}
+
 static void while_it_is_signed_nothing_else_is(void **state)
 {
     Play *play = *state;
@@ -298,6 +309,7 @@ int main(void)
         AGREED(nothing_is_signed_where_what_is_to_be_can_not_be_made),
         AGREED(a_signature_that_can_not_be_written_is_neither_handed_out_nor_made_again),
         AGREED(a_platform_that_has_changed_is_told_from_a_tpm_that_fails),
+        AGREED(a_key_that_no_method_fits_is_not_asked),
         AGREED(while_it_is_signed_nothing_else_is),
         AGREED(a_key_that_can_not_be_asked_leaves_nothing_to_take_back),
         SIGNED(an_auth_is_refused_as_what_is_wrong_with_it),

@@ -791,6 +791,17 @@ static void an_address_that_was_asked_for_must_be_assigned(void **state)
 
     play->child_granted.cp.n_attributes = 0;
     assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "assigned no IPv4 address"));
+}
+
+static void an_ipv6_address_that_was_asked_for_must_be_assigned(void **state)
+{
+    Play *play = *state;
+
+    ask_for_ipv6(play);
+    play->child_granted.cp.n_attributes = 0;
+    assert_refused(play, EXCHANGE_E_ADDRESS_NOT_ALLOWED);
+    assert_non_null(strstr(play->reason.text, "assigned no IPv6 address"));
 }
 
 static void an_empty_attribute_assigns_nothing(void **state)
@@ -987,6 +998,7 @@ int main(void)
         OFFERING(an_address_that_only_begins_like_an_outer_one_may_be_assigned),
         OFFERING(the_outer_address_of_another_segw_is_not_assigned),
         OFFERING(an_address_that_was_asked_for_must_be_assigned),
+        OFFERING(an_ipv6_address_that_was_asked_for_must_be_assigned),
         OFFERING(an_empty_attribute_assigns_nothing),
         OFFERING(a_cp_that_is_no_reply_assigns_nothing),
         OFFERING(an_address_that_nobody_asked_for_is_passed_over),

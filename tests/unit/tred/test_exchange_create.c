@@ -331,6 +331,18 @@ static void suites_outside_the_profile_are_not_offered(void **state)
     assert_int_equal(create_send(&ends, ends.henb, &spec, false), 0);
 }
 
+static void extended_sequence_numbers_may_be_offered(void **state)
+{
+    CreateSpec spec = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
+    IkeProposal *proposal = &spec.sa.proposals[0];
+
+    (void)state;
+    proposal->transforms[proposal->n_transforms++] =
+        (IkeTransform){.type = IKE_TRANSFORM_ESN, .id = IKE_ESN_YES};
+    assert_int_equal(create_send(&ends, ends.henb, &spec, false), 0);
+}
+
+/* With a cipher that IKE has, too. */
 static void ah_is_not_offered(void **state)
 {
     CreateSpec spec = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
@@ -338,6 +350,109 @@ static void ah_is_not_offered(void **state)
     (void)state;
     spec.sa.proposals[0].protocol = IKE_PROTOCOL_AH;
     assert_not_sealed(&spec, false, EXCHANGE_E_SUITE_NOT_ALLOWED);
+    spec.sa.proposals[0].n_transforms = 1;
+    assert_not_sealed(&spec, false, EXCHANGE_E_SUITE_NOT_ALLOWED);
+    assert_non_null(strstr(ends.reason.text, "not about protocol 2"));
+}
+
+/* An SA payload of so many proposals of AES-GCM-16 128, each with that cipher so often, as no
+ * IkeSaPayload has it. */
+static Bytes sa_body(uint8_t *buffer, uint64_t spi, unsigned n_proposals, unsigned n_ciphers,
+                     bool unknown_attribute)
+{
+    const size_t cipher = unknown_attribute ? 16 : 12, size = 12 + n_ciphers * cipher + 8;
+    Writer writer;
+    Bytes bytes;
+
+    writer_init(&writer, buffer, ENDS_MESSAGE_MAX);
+    for (unsigned i = 1; i <= n_proposals; i++) {
+        writer_u16(&writer, i < n_proposals ? 0x0200 : 0);
+        writer_u16(&writer, (uint16_t)size);
+        writer_u8(&writer, (uint8_t)i);
+        writer_u8(&writer, IKE_PROTOCOL_ESP);
+        writer_u8(&writer, 4);
+        writer_u8(&writer, (uint8_t)(n_ciphers + 1));
+        writer_u32(&writer, (uint32_t)spi);
+        for (unsigned j = 0; j < n_ciphers; j++) {
+            writer_u16(&writer, 0x0300);
+            writer_u16(&writer, (uint16_t)cipher);
+            writer_u16(&writer, IKE_TRANSFORM_ENCR << 8);
+            writer_u16(&writer, IKE_ENCR_AES_GCM_16);
+            writer_u32(&writer, 0x800e0080); /* Key Length */
+            if (unknown_attribute)
+                writer_u32(&writer, 0x80130001);
+        }
+        writer_u32(&writer, 8);
+        writer_u16(&writer, IKE_TRANSFORM_ESN << 8);
+        writer_u16(&writer, IKE_ESN_NO);
+    }
+    assert_int_equal(writer_finish(&writer, &bytes), 0);
+    return bytes;
+}
+
+/* What is beyond those that are read could be anything. */
+static void what_is_not_all_read_is_not_offered(void **state)
+{
+    static const struct {
+        unsigned n_proposals, n_ciphers;
+        bool unknown_attribute;
+        const char *told;
+    } cases[] = {
+        {IKE_PROPOSALS_MAX + 1, 1, false, "has 16 proposals at the most"},
+        {1, IKE_TRANSFORMS_MAX, false, "more than 64 transforms"},
+        {1, 1, true, "which is not in the profile"},
+    };
+    CreateSpec spec = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
+    uint8_t buffer[ENDS_MESSAGE_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        spec.sa_body = sa_body(buffer, spec_spi(&spec), cases[i].n_proposals, cases[i].n_ciphers,
+                               cases[i].unknown_attribute);
+        assert_not_sealed(&spec, false, EXCHANGE_E_SUITE_NOT_ALLOWED);
+        assert_non_null(strstr(ends.reason.text, cases[i].told));
+    }
+    spec.sa_body =
+        sa_body(buffer, spec_spi(&spec), IKE_PROPOSALS_MAX, IKE_TRANSFORMS_MAX - 1, false);
+    assert_int_equal(create_send(&ends, ends.henb, &spec, false), 0);
+}
+
+static void each_message_has_its_name(void **state)
+{
+    const Exchange *henb = ends.henb;
+
+    (void)state;
+    for (int response = 0; response < 2; response++) {
+        assert_string_equal(exchange_message_name(henb, &henb->auth, response),
+                            response ? "IKE_AUTH response" : "IKE_AUTH request");
+        assert_string_equal(exchange_message_name(henb, &henb->own_create, response),
+                            response ? "CREATE_CHILD_SA response" : "CREATE_CHILD_SA request");
+    }
+}
+
+/* The one that could be read is not taken for all of them, nor is none. */
+static void selectors_that_can_not_all_be_read_are_refused(void **state)
+{
+    const CreateSpec response = child_spec(&ends, ends.henb, IKE_GROUP_NONE);
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        CreateSpec request = child_spec(&ends, ends.segw, IKE_GROUP_NONE);
+
+        if (i == 0) {
+            request.ts_r.selectors[0].type = 10; /* of no type that is known */
+        } else {
+            request.ts_r.selectors[1] = request.ts_r.selectors[0];
+            request.ts_r.selectors[1].start_port = 2; /* ends before it starts */
+            request.ts_r.selectors[1].end_port = 1;
+            request.ts_r.n_selectors = 2;
+        }
+        create_say(&ends, ends.henb, &request, false);
+        assert_not_sealed(&response, true, EXCHANGE_E_MALFORMED);
+        assert_int_equal(
+            create_send(&ends, ends.henb, &(CreateSpec){.notify = IKE_NOTIFY_INVALID_SYNTAX}, true),
+            0);
+    }
 }
 
 static void a_second_request_waits_and_leaves_the_first_as_it_is(void **state)
@@ -636,18 +751,19 @@ static void a_child_by_which_the_peer_replaces_another_is_in_standby_and_no_othe
 
     (void)state;
     add_both(ends.henb, ends.segw, IKE_GROUP_NONE, &henbs, &segws);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         const bool peers = i != 1 && i != 4;
         CreateSpec request = child_spec(&ends, peers ? ends.segw : ends.henb, IKE_GROUP_NONE);
         const CreateSpec response =
             child_spec(&ends, peers ? ends.henb : ends.segw, IKE_GROUP_NONE);
         const Negotiation *pair = peers ? &ends.henb->peer_create : &ends.henb->own_create;
 
-        /* replaced by the peer, by us, by nobody, none that is ours, and by us under the peer's SPI
-         */
-        const uint64_t rekeyed[] = {segws, henbs, 0, segws ^ 1, segws};
+        /* replaced by the peer, by us, by nobody, none that is ours, by us under the peer's SPI,
+         * and by the peer, which means AH's */
+        const uint64_t rekeyed[] = {segws, henbs, 0, segws ^ 1, segws, segws};
 
         request.rekeyed = (uint32_t)rekeyed[i];
+        request.rekeyed_protocol = i == 5 ? IKE_PROTOCOL_AH : 0;
         create_both(&ends, peers ? ends.segw : ends.henb, &request, &response);
         assert_int_equal(exchange_grant_read(ends.henb, pair,
                                              (uint32_t)spec_spi(peers ? &response : &request),
@@ -815,7 +931,11 @@ int main(void)
         ENDS(the_spi_is_one_that_was_given_out_and_has_no_child),
         ENDS(all_proposals_have_one_protocol_and_one_spi),
         ENDS(suites_outside_the_profile_are_not_offered),
+        ENDS(extended_sequence_numbers_may_be_offered),
         ENDS(ah_is_not_offered),
+        ENDS(what_is_not_all_read_is_not_offered),
+        ENDS(each_message_has_its_name),
+        ENDS(selectors_that_can_not_all_be_read_are_refused),
         ENDS(a_second_request_waits_and_leaves_the_first_as_it_is),
         ENDS(a_response_needs_a_request),
         ENDS(a_response_without_sa_is_an_error_notify),

@@ -1,6 +1,7 @@
 /* The IKE SA that takes another's place: keys and directions by who began, and what it inherits. */
 #include "create_fixture.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/hmac.h>
 #include <setjmp.h>
@@ -269,17 +270,36 @@ static int answer_with(const CreateSpec *request, const CreateSpec *response)
     return r;
 }
 
+static void add_group(CreateSpec *spec, uint16_t group)
+{
+    IkeProposal *proposal = &spec->sa.proposals[0];
+
+    proposal->transforms[proposal->n_transforms++] =
+        (IkeTransform){.type = IKE_TRANSFORM_KE, .id = group};
+}
+
 static void a_response_that_does_not_fit_our_request_makes_no_ike_sa(void **state)
 {
-    static const ExchangeError errors[] = {
-        EXCHANGE_E_SUITE_NOT_ALLOWED, EXCHANGE_E_SUITE_NOT_ALLOWED, EXCHANGE_E_MALFORMED,
-        EXCHANGE_E_BAD_KEY_EXCHANGE,  EXCHANGE_E_BAD_KEY_EXCHANGE,  EXCHANGE_E_BAD_KEY_EXCHANGE,
-        EXCHANGE_E_MALFORMED,
+    static const char of_both[] = "was chosen, and not both messages have a KE of it";
+    static const struct {
+        ExchangeError error;
+        const char *told;
+    } cases[] = {
+        {EXCHANGE_E_SUITE_NOT_ALLOWED, ""},
+        {EXCHANGE_E_SUITE_NOT_ALLOWED, ""},
+        {EXCHANGE_E_MALFORMED, "have no SPIs"},
+        {EXCHANGE_E_BAD_KEY_EXCHANGE, of_both},
+        {EXCHANGE_E_BAD_KEY_EXCHANGE, of_both},
+        {EXCHANGE_E_BAD_KEY_EXCHANGE, "not a valid public value"},
+        {EXCHANGE_E_BAD_KEY_EXCHANGE, of_both},
+        {EXCHANGE_E_BAD_KEY_EXCHANGE, of_both},
+        {EXCHANGE_E_MALFORMED, "has no nonce"},
     };
 
     (void)state;
-    for (size_t i = 0; i < ELEMENTS(errors); i++) {
-        const CreateSpec request = ike_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        CreateSpec request =
+            ike_spec(&ends, ends.henb, i == 7 ? IKE_GROUP_NONE : IKE_GROUP_ECP_256);
         CreateSpec response = ike_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
         IkeProposal *proposal = &response.sa.proposals[0];
 
@@ -302,12 +322,80 @@ static void a_response_that_does_not_fit_our_request_makes_no_ike_sa(void **stat
         case 5: /* no point of the curve */
             response.ke[5] ^= 1;
             break;
+        case 6: /* of another group that we offered, and have no KE of */
+            add_group(&request, IKE_GROUP_ECP_384);
+            response = ike_spec(&ends, ends.segw, IKE_GROUP_ECP_384);
+            break;
+        case 7: /* of the one that we offered, without a KE */
+            request.sa.proposals[0].transforms[2].id = IKE_GROUP_ECP_256;
+            break;
         default:
             response.omit = IKE_PAYLOAD_NONCE;
             break;
         }
-        assert_int_equal(answer_with(&request, &response), errors[i]);
+        assert_int_equal(answer_with(&request, &response), cases[i].error);
+        assert_non_null(strstr(ends.reason.text, cases[i].told));
     }
+}
+
+/* What fails, of what AddIkeSa makes (ld --wrap). */
+static int seed_result, keys_result, protection_result;
+
+int __real_skeyseed_rekey(const Prf *old_prf, const Secret *sk_d, const Secret *dh_secret,
+                          Bytes nonce_i, Bytes nonce_r, Secret **ret);
+int __wrap_skeyseed_rekey(const Prf *old_prf, const Secret *sk_d, const Secret *dh_secret,
+                          Bytes nonce_i, Bytes nonce_r, Secret **ret);
+int __real_ike_keys_derive(const IkeSuite *suite, const Secret *skeyseed, Bytes nonce_i,
+                           Bytes nonce_r, uint64_t spi_i, uint64_t spi_r, IkeKeys *ret);
+int __wrap_ike_keys_derive(const IkeSuite *suite, const Secret *skeyseed, Bytes nonce_i,
+                           Bytes nonce_r, uint64_t spi_i, uint64_t spi_r, IkeKeys *ret);
+int __real_protection_new(const IkeSuite *suite, const IkeKeys *keys, const ProtectionTerms *terms,
+                          Protection **ret);
+int __wrap_protection_new(const IkeSuite *suite, const IkeKeys *keys, const ProtectionTerms *terms,
+                          Protection **ret);
+
+int __wrap_skeyseed_rekey(const Prf *old_prf, const Secret *sk_d, const Secret *dh_secret,
+                          Bytes nonce_i, Bytes nonce_r, Secret **ret)
+{
+    return seed_result != 0
+               ? seed_result
+               : __real_skeyseed_rekey(old_prf, sk_d, dh_secret, nonce_i, nonce_r, ret);
+}
+
+int __wrap_ike_keys_derive(const IkeSuite *suite, const Secret *skeyseed, Bytes nonce_i,
+                           Bytes nonce_r, uint64_t spi_i, uint64_t spi_r, IkeKeys *ret)
+{
+    return keys_result != 0
+               ? keys_result
+               : __real_ike_keys_derive(suite, skeyseed, nonce_i, nonce_r, spi_i, spi_r, ret);
+}
+
+int __wrap_protection_new(const IkeSuite *suite, const IkeKeys *keys, const ProtectionTerms *terms,
+                          Protection **ret)
+{
+    return protection_result != 0 ? protection_result
+                                  : __real_protection_new(suite, keys, terms, ret);
+}
+
+static void an_ike_sa_whose_keys_can_not_be_made_is_none_and_may_be_tried_again(void **state)
+{
+    int *const results[] = {&seed_result, &keys_result, &protection_result};
+    const CreateSpec request = ike_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+    const CreateSpec response = ike_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
+    const Exchange *first = ends.context.exchanges;
+    Exchange *made = NULL;
+
+    (void)state;
+    create_both(&ends, ends.henb, &request, &response);
+    for (size_t i = 0; i < ELEMENTS(results); i++) {
+        *results[i] = -ENOMEM;
+        assert_int_equal(exchange_add_ike_sa(ends.henb, spec_spi(&request), &made, &ends.reason),
+                         -ENOMEM);
+        *results[i] = 0;
+        assert_null(made);
+        assert_ptr_equal(ends.context.exchanges, first);
+    }
+    exchange_free(add_ike_sa(ends.henb, &request));
 }
 
 /* RFC 7296 2.10: half of the key size of the prf that is negotiated, too. */
@@ -321,6 +409,15 @@ static void a_nonce_is_as_long_as_the_new_prf_needs(void **state)
     response.sa.proposals[0].transforms[1].id = IKE_PRF_HMAC_SHA2_512;
     response.nonce_size = 31;
     assert_int_equal(answer_with(&request, &response), EXCHANGE_E_MALFORMED);
+    assert_non_null(strstr(ends.reason.text, "has 31 octets"));
+    /* Half of the size is enough. */
+    request = ike_spec(&ends, ends.henb, IKE_GROUP_ECP_256);
+    response = ike_spec(&ends, ends.segw, IKE_GROUP_ECP_256);
+    request.sa.proposals[0].transforms[1].id = IKE_PRF_HMAC_SHA2_512;
+    response.sa.proposals[0].transforms[1].id = IKE_PRF_HMAC_SHA2_512;
+    assert_int_equal(response.nonce_size, 32);
+    assert_int_equal(answer_with(&request, &response), 0);
+    exchange_free(ends.context.exchanges);
 }
 
 static void an_ike_spi_that_was_not_prepared_is_not_sealed(void **state)
@@ -468,6 +565,23 @@ static void the_children_are_inherited_once(void **state)
     replace(&made);
 }
 
+/* Though the one that it was made from is there, with all that it holds. */
+static void nobody_inherits_who_has_been_inherited_from(void **state)
+{
+    const Made made = rekey(true);
+    Exchange *heir = made.henb, *before = NULL;
+    Exchange *old = ends.henb;
+
+    (void)state;
+    heir->state = EXCHANGE_REPLACED;
+    assert_int_equal(exchange_inherit_children(heir, &before, &ends.reason),
+                     EXCHANGE_E_WRONG_STATE);
+    assert_non_null(strstr(ends.reason.text, "another exchange has taken"));
+    assert_null(before);
+    assert_int_equal(exchange_state(old), EXCHANGE_VERIFIED);
+    replace(&made);
+}
+
 /* RFC 7296 2.25.2: both may have begun; one of the new ones is closed. */
 static void of_two_new_ike_sas_one_inherits(void **state)
 {
@@ -601,6 +715,7 @@ int main(void)
         ENDS(an_spi_that_nothing_was_negotiated_under_is_no_ike_sa),
         ENDS(a_child_sa_is_no_ike_sa_nor_the_other_way),
         ENDS(a_response_that_does_not_fit_our_request_makes_no_ike_sa),
+        ENDS(an_ike_sa_whose_keys_can_not_be_made_is_none_and_may_be_tried_again),
         ENDS(a_nonce_is_as_long_as_the_new_prf_needs),
         ENDS(an_ike_spi_that_was_not_prepared_is_not_sealed),
         ENDS(an_ike_sa_without_a_group_or_outside_the_profile_is_not_offered),
@@ -608,6 +723,7 @@ int main(void)
         ENDS(all_children_go_over_with_their_keys),
         ENDS(transport_and_addresses_go_over),
         ENDS(the_children_are_inherited_once),
+        ENDS(nobody_inherits_who_has_been_inherited_from),
         ENDS(of_two_new_ike_sas_one_inherits),
         ENDS(nobody_inherits_from_what_is_closed),
         ENDS(an_exchange_of_ike_auth_inherits_nothing),
