@@ -200,12 +200,12 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
             return crl_hand(verifier, process, file);
         process->reading = NULL;
         process->step = LOAD_COMPLETE;
-        __attribute__((fallthrough));
+        break;
     case LOAD_COMPLETE:
-        request = (VerifyRequest){.type = FRAME_COMPLETE};
-        return request_send(verifier, process, &request, -1);
+        break;
     }
-    return -EPROTO;
+    request = (VerifyRequest){.type = FRAME_COMPLETE};
+    return request_send(verifier, process, &request, -1);
 }
 
 int verifier_process_watch(Verifier *verifier, VerifierProcess *process, sd_event *event,

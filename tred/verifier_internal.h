@@ -24,7 +24,7 @@ typedef struct VerifierProcess {
     LoadStep step;
     CrlFiles crls;    /* what it is handed, but for those with a flaw */
     size_t next_crl;  /* in `crls`: the next that is looked at */
-    CrlFile *reading; /* the one that it was handed last; NULL: none yet */
+    CrlFile *reading; /* the one that it was handed last; NULL: that was none of these */
     size_t n_handed;
     CrlFile *handed[CRL_COPIES_MAX]; /* by their numbers in its answers; borrowed from `crls` */
     sd_event_source *io, *deadline;

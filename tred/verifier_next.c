@@ -158,8 +158,7 @@ static bool can_leave_out(const Verifier *verifier)
 {
     const CrlFile *file = verifier->next->reading;
 
-    return verifier->next->step == LOAD_CRLS && file && verifier->crls->is_complete &&
-           !crl_files_has(&verifier->crls->files, file);
+    return file && verifier->crls->is_complete && !crl_files_has(&verifier->crls->files, file);
 }
 
 /* It is left out until it changes, or where it may be no fault of the file's, for a while. */
@@ -195,12 +194,10 @@ static void next_lost(Verifier *verifier, int r)
  * force. */
 static void next_refused(Verifier *verifier, Reason *reason)
 {
-    const bool is_crl = verifier->next->step == LOAD_CRLS && verifier->next->reading;
-
     if (can_leave_out(verifier)) {
         crl_leave_out(verifier, reason, 0);
         next_step(verifier);
-    } else if (is_crl && !verifier->crls->is_complete) {
+    } else if (verifier->next->reading && !verifier->crls->is_complete) {
         next_fail_for_crls(verifier, reason);
     } else {
         next_fail(verifier, 0, reason);

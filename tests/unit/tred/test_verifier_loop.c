@@ -281,10 +281,10 @@ static void on_changed(void *userdata)
 }
 
 /* Its owner hands it profile and anchors; then it goes on by itself. */
-static int setup_with(const char *problem)
+static int setup_with(const char *problem, char *folder)
 {
-    static const VerifierOptions options = {
-        .program = "/tred-verify", .profile = SEGW_PROFILE_3GPP, .crl_directory = "/crls"};
+    const VerifierOptions options = {
+        .program = "/tred-verify", .profile = SEGW_PROFILE_3GPP, .crl_directory = folder};
     static char names[FILES][2] = {"a", "b", "c"};
     static uint8_t octets[] = {1};
     static VerifyAnswer anchors;
@@ -313,20 +313,28 @@ static int setup_with(const char *problem)
     assert_int_equal(verifier_take(bench.verifier, &reason), 0);
     assert_int_equal(verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls),
                      0);
-    assert_true(bench.looked_again);
+    assert_int_equal(bench.looked_again, folder != NULL);
     return 0;
 }
+
+static char crls[] = "/crls";
 
 static int setup(void **state)
 {
     (void)state;
-    return setup_with("");
+    return setup_with("", crls);
 }
 
 static int setup_without_folder(void **state)
 {
     (void)state;
-    return setup_with("/crls can't be read");
+    return setup_with("/crls can't be read", crls);
+}
+
+static int setup_without_crls(void **state)
+{
+    (void)state;
+    return setup_with("", NULL);
 }
 
 static int teardown(void **state)
@@ -428,6 +436,44 @@ static void without_a_list_that_was_never_read_nobody_is_judged(void **state)
     assert_string_equal(bench.crls.problem.text, "a is damaged");
     assert_false(bench.crls.is_complete);
     assert_false(bench.processes[0].is_there);
+}
+
+/* That is no fault of a list's. */
+static void one_that_can_not_go_on_without_a_list_is_no_problem_of_the_lists(void **state)
+{
+    (void)state;
+    (void)ask();
+    soon();
+    heard(0, FRAME_CRL, "a");
+    say(0, FRAME_CRL);
+    heard(0, FRAME_CRL, "b");
+    say(0, FRAME_CRL);
+    heard(0, FRAME_COMPLETE, NULL);
+    refuse(0, FRAME_COMPLETE, -ENOMEM, "no memory");
+    assert_int_equal(bench.n_told, 1);
+    assert_int_equal(bench.n_taken, 0);
+    assert_string_equal(bench.why, "no memory");
+    assert_string_equal(bench.crls.problem.text, "");
+}
+
+static void without_a_folder_of_lists_none_is_read_and_nothing_is_in_force(void **state)
+{
+    (void)state;
+    (void)ask();
+    soon();
+    heard(0, FRAME_COMPLETE, NULL);
+    say(0, FRAME_COMPLETE);
+    heard(0, FRAME_PEER, NULL);
+    say(0, FRAME_PEER);
+    assert_int_equal(bench.n_taken, 1);
+    bench.n_told = 0;
+    (void)ask(); /* nor are there others by now */
+    soon();
+    serve(0, FRAME_PEER);
+    assert_int_equal(bench.n_taken, 2);
+    assert_int_equal(bench.changed, 0);
+    assert_int_equal(bench.crls.version, 0);
+    assert_false(bench.crls.is_complete);
 }
 
 static void a_folder_that_could_never_be_read_lets_nobody_be_judged(void **state)
@@ -742,6 +788,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOOP(nobody_is_judged_before_all_crls_are_read),
         LOOP(without_a_list_that_was_never_read_nobody_is_judged),
+        LOOP(one_that_can_not_go_on_without_a_list_is_no_problem_of_the_lists),
+        cmocka_unit_test_setup_teardown(
+            without_a_folder_of_lists_none_is_read_and_nothing_is_in_force, setup_without_crls,
+            teardown),
         cmocka_unit_test_setup_teardown(a_folder_that_could_never_be_read_lets_nobody_be_judged,
                                         setup_without_folder, teardown),
         LOOP(peers_are_judged_one_after_the_other_by_what_is_in_force),
