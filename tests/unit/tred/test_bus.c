@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include <cmocka.h>
 
@@ -537,6 +538,13 @@ static void it_ends_well_on_sigterm(void **state)
     assert_int_equal(tred_stop(&fixture), 0);
 }
 
+/* systemd is not to start it again and again, as for what others may mend. */
+static void with_a_profile_that_is_none_it_ends_as_wrongly_configured(void **state)
+{
+    (void)state;
+    assert_int_equal(tred_run_with_profile(&fixture, "[profile]\nnonsense = 1\n"), EX_CONFIG);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -556,6 +564,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(what_has_changed_is_announced_and_nothing_else),
         cmocka_unit_test(without_a_tpm_it_stays_up_and_says_so),
         cmocka_unit_test(it_ends_well_on_sigterm),
+        cmocka_unit_test(with_a_profile_that_is_none_it_ends_as_wrongly_configured),
     };
 
     if (argc != 3) {

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
@@ -49,6 +50,8 @@ typedef struct Bench {
     char closed_reason[96];
     char notified[128];
     unsigned notifications, ready_notifications, extensions;
+    unsigned n_warnings; /* and the last one */
+    char warning[256];
     unsigned said_ready, said_development, said_invalid, said_failed; /* in the journal */
 } Bench;
 
@@ -62,6 +65,7 @@ static sd_bus_message *call_number(uintptr_t number)
 }
 
 void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...);
+void __wrap_log_line(int level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void __wrap_verifier_unref(Verifier *unwanted);
 Verifier *__wrap_verifier_ref(Verifier *wanted);
 int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crls);
@@ -104,6 +108,18 @@ void __wrap_log_fields(int level, const LogFields *fields, const char *format, .
     bench.said_failed += level == LOG_ERR;
 }
 
+void __wrap_log_line(int level, const char *format, ...)
+{
+    va_list values;
+
+    if (level != LOG_WARNING)
+        return;
+    bench.n_warnings++;
+    va_start(values, format);
+    (void)vsnprintf(bench.warning, sizeof(bench.warning), format, values);
+    va_end(values);
+}
+
 void __wrap_verifier_unref(Verifier *unwanted)
 {
     (void)unwanted;
@@ -124,7 +140,8 @@ int __wrap_verifier_attach(Verifier *attached, sd_event *event, CrlsInForce *crl
 
 const AnchorFacts *__wrap_verifier_anchors(const Verifier *of)
 {
-    static const AnchorFacts facts = {.n_certificates = 1, .n_hashes = 1};
+    static const AnchorFacts facts = {
+        .n_certificates = 1, .n_hashes = 1, .certificates = {{{7}, 0}}};
 
     (void)of;
     return &facts;
@@ -821,6 +838,32 @@ static void each_lot_of_crls_is_judged_by_once(void **state)
     assert_int_equal(bench.daemon.crls_judged, 7);
 }
 
+/* It can't be taken, and nothing else would say why. */
+static void a_segw_that_no_anchor_counts_for_is_named(void **state)
+{
+    static Segw segws[] = {{.label = SEGW_DEFAULT, .name = segw_name},
+                           {.label = "core", .number = 1, .name = segw_name}};
+    Segw *list[] = {&segws[0], &segws[1]};
+    const VerifyAnchors found = {1, {{7}}}, other = {1, {{8}}};
+    static Identity identity;
+
+    (void)state;
+    bench.daemon.config.segws = (Segws){ELEMENTS(list), list};
+    bench.daemon.config.anchors = (char[]){"/anchors.pem"};
+    bench.daemon.identity = &identity;
+    for (size_t i = 0; i <= ELEMENTS(segws); i++) {
+        bench.n_warnings = 0;
+        segws[0].anchors = i == 0 ? other : found;
+        segws[1].anchors = i == 1 ? other : found;
+        daemon_anchors_missing_log(&bench.daemon);
+        assert_int_equal(bench.n_warnings, i < ELEMENTS(segws));
+        if (i < ELEMENTS(segws))
+            assert_non_null(
+                strstr(bench.warning, i == 0 ? "of [segw] names" : "[segw core] names"));
+    }
+    bench.daemon.identity = NULL;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_init, bench_deinit)
@@ -845,6 +888,7 @@ int main(void)
         TEST(systemd_is_told_once_calls_are_answered_and_state_is_known),
         TEST(a_crl_that_can_not_be_read_is_told_where_somebody_could_be_judged),
         TEST(each_lot_of_crls_is_judged_by_once),
+        TEST(a_segw_that_no_anchor_counts_for_is_named),
     };
 
     return cmocka_run_group_tests_name("daemon identity", tests, NULL, NULL);

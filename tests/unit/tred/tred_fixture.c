@@ -37,13 +37,14 @@ static const char bus_configuration[] =
     "<policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>"
     "<allow send_destination=\"*\"/><allow receive_sender=\"*\"/></policy></busconfig>\n";
 
-static const char tred_configuration[] = "[tpm]\ntcti = %s\nsocket = %s/tred-tpm\n"
-                                         "[identity]\nkey = %s/device.pem\n"
-                                         "certificates = %s/device.crt\n"
-                                         "[segw]\nname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"
-                                         "verifier = " TRED_VERIFY_BUILT "\n"
-                                         "[exchanges]\nmax-exchanges = 3\n"
-                                         "[data-plane]\nmode = none\n";
+static const char tred_configuration[] =
+    "[tpm]\ntcti = %s\nsocket = %s/tred-tpm\n"
+    "[identity]\nkey = %s/device.pem\n"
+    "certificates = %s/device.crt\n"
+    "[segw]\n%sname = " SEGW_FQDN "\nanchors = %s/anchors.pem\n"
+    "verifier = " TRED_VERIFY_BUILT "\n"
+    "[exchanges]\nmax-exchanges = 3\n"
+    "[data-plane]\nmode = none\n";
 
 static void path_of(const TredFixture *fixture, const char *name, char *ret)
 {
@@ -109,17 +110,23 @@ static int provision(TredFixture *fixture)
     return certificate_write(fixture, "anchors.pem", fixture->root.certificate);
 }
 
-static int files_write(const TredFixture *fixture)
+/* `line`: one more for [segw], or "". */
+static int configuration_write(const TredFixture *fixture, const char *line)
 {
     const char *folder = fixture->swtpm.folder;
     char text[1024];
 
-    (void)snprintf(text, sizeof(text), bus_configuration, folder);
-    if (text_write(fixture, "bus.conf", text) < 0)
-        return -1;
     (void)snprintf(text, sizeof(text), tred_configuration, fixture->swtpm.tcti, folder, folder,
-                   folder, folder);
+                   folder, line, folder);
     return text_write(fixture, "tred.conf", text);
+}
+
+static int files_write(const TredFixture *fixture)
+{
+    char text[1024];
+
+    (void)snprintf(text, sizeof(text), bus_configuration, fixture->swtpm.folder);
+    return text_write(fixture, "bus.conf", text) < 0 ? -1 : configuration_write(fixture, "");
 }
 
 /* Starts `program` with one option and the fixture's file `name` as its value; it dies with us. */
@@ -268,6 +275,22 @@ int tred_stop(TredFixture *fixture)
     (void)kill(fixture->tred, SIGTERM);
     (void)waitpid(fixture->tred, &status, 0);
     fixture->tred = -1;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+int tred_run_with_profile(TredFixture *fixture, const char *profile)
+{
+    char path[PATH_SIZE], line[PATH_SIZE + 16];
+    int status = -1;
+
+    path_of(fixture, "profile", path);
+    (void)snprintf(line, sizeof(line), "profile = %s\n", path);
+    assert_int_equal(text_write(fixture, "profile", profile), 0);
+    assert_int_equal(configuration_write(fixture, line), 0);
+    const pid_t pid = program_start(fixture, fixture->program, "config", "tred.conf");
+    assert_true(pid > 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(configuration_write(fixture, ""), 0);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

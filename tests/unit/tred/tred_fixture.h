@@ -32,6 +32,9 @@ void tred_start(TredFixture *fixture);
 /* Sends SIGTERM, if it runs, and returns its exit status. */
 int tred_stop(TredFixture *fixture);
 
+/* Starts tred with that profile for SeGWs, with which it ends by itself: its exit status, or -1. */
+int tred_run_with_profile(TredFixture *fixture, const char *profile);
+
 /* Moves one of its files ("device.crt") away, and back. */
 void tred_file_hide(const TredFixture *fixture, const char *name);
 void tred_file_show(const TredFixture *fixture, const char *name);
