@@ -49,20 +49,14 @@ int certificate_fqdn(const X509 *certificate, char *ret)
 
 static bool fqdn_equal(const char *name, size_t size, void *data)
 {
-    const char *fqdn = data;
+    const char *fqdn = *(const char **)data;
 
     return fqdn_is_valid(name, size) && size == strlen(fqdn) && strncasecmp(name, fqdn, size) == 0;
 }
 
 bool certificate_has_fqdn(const X509 *certificate, const char *fqdn)
 {
-    char wanted[FQDN_SIZE_MAX];
-    const size_t size = strnlen(fqdn, sizeof(wanted));
-
-    if (size == sizeof(wanted))
-        return false;
-    memcpy(wanted, fqdn, size + 1);
-    return dns_name_find(certificate, fqdn_equal, wanted);
+    return dns_name_find(certificate, fqdn_equal, &fqdn);
 }
 
 /* Why a dNSName is no plain FQDN. */
@@ -82,34 +76,46 @@ static const char *dns_name_flaw(const char *name, size_t size)
 }
 
 /* One name as OpenSSL writes it, all that is not ASCII escaped. */
-static int general_name_print(BIO *bio, const GENERAL_NAME *name)
+static void general_name_print(BIO *bio, const GENERAL_NAME *name)
 {
     const ASN1_STRING *text;
-    int r;
 
     switch (name->type) {
     case GEN_DNS:
     case GEN_EMAIL:
     case GEN_URI:
         text = name->d.ia5;
-        r = BIO_printf(bio, "%s",
-                       name->type == GEN_DNS     ? "DNS:"
-                       : name->type == GEN_EMAIL ? "email:"
-                                                 : "URI:");
-        if (r > 0)
-            r = ASN1_STRING_print_ex(bio, text, ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB);
-        if (r >= 0 && name->type == GEN_DNS) {
-            r = BIO_printf(bio, "%s",
-                           dns_name_flaw((const char *)ASN1_STRING_get0_data(text),
-                                         (size_t)ASN1_STRING_length(text)));
+        (void)BIO_printf(bio, "%s",
+                         name->type == GEN_DNS     ? "DNS:"
+                         : name->type == GEN_EMAIL ? "email:"
+                                                   : "URI:");
+        (void)ASN1_STRING_print_ex(bio, text, ASN1_STRFLGS_ESC_CTRL | ASN1_STRFLGS_ESC_MSB);
+        if (name->type == GEN_DNS) {
+            (void)BIO_printf(bio, "%s",
+                             dns_name_flaw((const char *)ASN1_STRING_get0_data(text),
+                                           (size_t)ASN1_STRING_length(text)));
         }
-        return r;
+        break;
     case GEN_IPADD:
     case GEN_RID:
         /* NOLINTNEXTLINE(performance-no-int-to-ptr): OpenSSL's printer takes no const */
-        return GENERAL_NAME_print(bio, (GENERAL_NAME *)(uintptr_t)name);
+        (void)GENERAL_NAME_print(bio, (GENERAL_NAME *)(uintptr_t)name);
+        break;
     default:
-        return BIO_printf(bio, "a name of another form");
+        (void)BIO_printf(bio, "a name of another form");
+    }
+}
+
+/* What was printed, as far as there is room for it. */
+static void printed_copy(BIO *bio, char *ret, size_t size)
+{
+    char *text = NULL;
+    const long length = bio ? BIO_get_mem_data(bio, &text) : 0;
+
+    if (length > 0) {
+        (void)snprintf(ret, size, "%.*s", (int)length, text);
+    } else {
+        (void)snprintf(ret, size, "no name");
     }
 }
 
@@ -118,20 +124,13 @@ void certificate_names_print(const X509 *certificate, char *ret, size_t size)
     _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *names =
         X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
-    int length = -1;
 
     for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
         if (i > 0)
             (void)BIO_printf(bio, ", ");
-        (void)general_name_print(bio, sk_GENERAL_NAME_value(names, i));
+        general_name_print(bio, sk_GENERAL_NAME_value(names, i));
     }
-    if (bio)
-        length = BIO_read(bio, ret, (int)size - 1);
-    if (length > 0) {
-        ret[length] = '\0';
-    } else {
-        (void)snprintf(ret, size, "no name");
-    }
+    printed_copy(bio, ret, size);
 }
 
 void certificate_name_print(const X509_NAME *name, char *ret, size_t size)
@@ -139,16 +138,11 @@ void certificate_name_print(const X509_NAME *name, char *ret, size_t size)
     /* One line, names of types short, all that is not ASCII escaped: it goes into logs. */
     const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ;
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
-    int length = -1;
 
-    if (bio && X509_NAME_print_ex(bio, name, 0, flags) >= 0)
-        length = BIO_read(bio, ret, (int)size - 1);
+    if (bio)
+        (void)X509_NAME_print_ex(bio, name, 0, flags);
     ERR_clear_error();
-    if (length > 0) {
-        ret[length] = '\0';
-    } else {
-        (void)snprintf(ret, size, "no name");
-    }
+    printed_copy(bio, ret, size);
 }
 
 void certificate_subject(const X509 *certificate, char *ret, size_t size)

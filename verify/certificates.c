@@ -41,7 +41,7 @@ static size_t indent_of(Bytes line)
 
         if (begins_with(rest, UTF8_MARK, sizeof(UTF8_MARK))) {
             size += sizeof(UTF8_MARK);
-        } else if (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t')) {
+        } else if (begins_with(rest, " ", 1) || begins_with(rest, "\t", 1)) {
             size++;
         } else {
             return size;
@@ -252,7 +252,7 @@ static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificate
         r = pem_reader_next(&reader, &block);
         if (r == 0)
             break;
-        if (r > 0)
+        if (r != -EBADMSG)
             r = block_add(&block, name, certificates, reason);
         if (r == -EBADMSG) {
             r = reason_set(reason, -EINVAL,

@@ -179,6 +179,15 @@ static void an_absent_file_is_told_apart(void **state)
     assert_non_null(strstr(reason.text, "/nowhere/anchors.pem"));
 }
 
+static unsigned certificates_freed;
+
+static void count_free(void *parent, void *data, CRYPTO_EX_DATA *all, int index, long argument,
+                       void *more)
+{
+    (void)parent, (void)data, (void)all, (void)index, (void)argument, (void)more;
+    certificates_freed++;
+}
+
 static void a_store_lives_as_long_as_someone_refers_to_it(void **state)
 {
     Pki root = pki_root("Root");
@@ -188,11 +197,15 @@ static void a_store_lives_as_long_as_someone_refers_to_it(void **state)
     AnchorStore *second;
 
     (void)state;
+    assert_true(X509_get_ex_new_index(0, NULL, NULL, NULL, count_free) >= 0);
     assert_int_equal(anchors_of(pkis, 1, false, &anchors, &reason), 0);
     second = anchor_store_ref(anchors);
+    certificates_freed = 0;
     anchor_store_unref(anchors);
-    assert_int_equal(sk_X509_num(second->certificates), 1); /* the sanitizer watches */
+    assert_int_equal(certificates_freed, 0);
+    assert_int_equal(sk_X509_num(second->certificates), 1);
     anchor_store_unref(second);
+    assert_int_equal(certificates_freed, 1);
     pki_deinit(&root);
 }
 

@@ -61,23 +61,42 @@ static void names_match_whole_and_in_any_case_and_never_by_wildcard(void **state
     pki_deinit(&pki);
 }
 
+static void a_name_of_another_form_is_no_fqdn_though_it_reads_like_one(void **state)
+{
+    char fqdn[FQDN_SIZE_MAX] = "";
+    Pki pki = named("email:segw.example,URI:segw.example");
+
+    (void)state;
+    assert_false(certificate_has_fqdn(pki.certificate, "segw.example"));
+    assert_int_equal(certificate_fqdn(pki.certificate, fqdn), -ENOENT);
+    pki_deinit(&pki);
+}
+
+/* With a dNSName of any octets. */
+static Pki named_by_octets(const char *name, size_t size)
+{
+    Pki pki = named(NULL);
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
+    GENERAL_NAME *general = GENERAL_NAME_new();
+    ASN1_IA5STRING *string = ASN1_IA5STRING_new();
+
+    assert_int_equal(ASN1_STRING_set(string, name, (int)size), 1);
+    GENERAL_NAME_set0_value(general, GEN_DNS, string);
+    assert_true(sk_GENERAL_NAME_push(names, general) > 0);
+    assert_int_equal(X509_add1_ext_i2d(pki.certificate, NID_subject_alt_name, names, 0, 0), 1);
+    GENERAL_NAMES_free(names);
+    return pki;
+}
+
 /* "segw.example\0.attacker.example": what C's string functions would take for the name before the
  * zero. */
 static void a_name_with_a_zero_octet_matches_nothing(void **state)
 {
     static const char name[] = "segw.example\0.attacker.example";
-    Pki pki = named(NULL);
-    GENERAL_NAMES *names = GENERAL_NAMES_new();
-    GENERAL_NAME *general = GENERAL_NAME_new();
-    ASN1_IA5STRING *string = ASN1_IA5STRING_new();
+    Pki pki = named_by_octets(name, sizeof(name) - 1);
     char fqdn[FQDN_SIZE_MAX] = "";
 
     (void)state;
-    assert_int_equal(ASN1_STRING_set(string, name, sizeof(name) - 1), 1);
-    GENERAL_NAME_set0_value(general, GEN_DNS, string);
-    assert_true(sk_GENERAL_NAME_push(names, general) > 0);
-    assert_int_equal(X509_add1_ext_i2d(pki.certificate, NID_subject_alt_name, names, 0, 0), 1);
-    GENERAL_NAMES_free(names);
     assert_false(certificate_has_fqdn(pki.certificate, "segw.example"));
     assert_int_equal(certificate_fqdn(pki.certificate, fqdn), -ENOENT);
     pki_deinit(&pki);
@@ -130,6 +149,31 @@ static void names_are_listed_in_their_order_with_what_is_wrong_with_each(void **
         assert_int_equal(cut[sizeof(cut) - 1], '\0');
         pki_deinit(&pki);
     }
+}
+
+static void an_empty_name_is_told_as_such(void **state)
+{
+    Pki pki = named_by_octets("", 0);
+    char all[64] = "";
+
+    (void)state;
+    certificate_names_print(pki.certificate, all, sizeof(all));
+    assert_string_equal(all, "DNS: (empty)");
+    pki_deinit(&pki);
+}
+
+static void a_subject_without_any_part_is_told_as_no_name(void **state)
+{
+    Pki pki = named(NULL);
+    X509_NAME *none = X509_NAME_new();
+    char subject[64] = "";
+
+    (void)state;
+    assert_int_equal(X509_set_subject_name(pki.certificate, none), 1);
+    certificate_subject(pki.certificate, subject, sizeof(subject));
+    assert_string_equal(subject, "no name");
+    X509_NAME_free(none);
+    pki_deinit(&pki);
 }
 
 static void no_name_is_longer_than_an_fqdn(void **state)
@@ -198,9 +242,12 @@ int main(void)
         cmocka_unit_test(the_first_plain_fqdn_is_the_identity),
         cmocka_unit_test(a_common_name_is_no_substitute),
         cmocka_unit_test(names_match_whole_and_in_any_case_and_never_by_wildcard),
+        cmocka_unit_test(a_name_of_another_form_is_no_fqdn_though_it_reads_like_one),
         cmocka_unit_test(a_name_with_a_zero_octet_matches_nothing),
         cmocka_unit_test(a_subject_is_one_line_of_printable_ascii),
         cmocka_unit_test(names_are_listed_in_their_order_with_what_is_wrong_with_each),
+        cmocka_unit_test(an_empty_name_is_told_as_such),
+        cmocka_unit_test(a_subject_without_any_part_is_told_as_no_name),
         cmocka_unit_test(no_name_is_longer_than_an_fqdn),
         cmocka_unit_test(a_date_is_compared_by_the_second_inclusive),
         cmocka_unit_test(a_date_that_does_not_parse_is_neither_before_nor_after_anything),

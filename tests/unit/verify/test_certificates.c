@@ -3,6 +3,7 @@
 #include "verify/certificates.h"
 
 #include "pki_fixture.h"
+#include "temporary.h"
 
 #include "base/cleanup.h"
 
@@ -12,7 +13,9 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -180,6 +183,9 @@ static void what_is_of_another_form_is_told_with_how_to_convert_it(void **state)
     assert_int_equal(PEM_write_bio_PKCS7(file, pkcs7), 1);
     assert_refused(file, "openssl pkcs7 -print_certs");
     file = BIO_new(BIO_s_mem());
+    assert_true(PEM_write_bio(file, PEM_STRING_CMS, "", (const unsigned char *)"0", 1) > 0);
+    assert_refused(file, "openssl pkcs7 -print_certs");
+    file = BIO_new(BIO_s_mem());
     assert_int_equal(i2d_PKCS12_bio(file, pkcs12), 1);
     assert_refused(file, "openssl pkcs12 -nokeys");
     file = BIO_new(BIO_s_mem());
@@ -192,8 +198,18 @@ static void what_is_of_another_form_is_told_with_how_to_convert_it(void **state)
 /* DER alone makes no PKCS #12, nor do its octets within other text. */
 static void what_is_of_no_known_form_is_told_with_no_advice(void **state)
 {
-    static const char *const unknown[] = {"0\x03\x02\x01\x01", "1\x82\x02\x01\x03\x30",
-                                          "0\x82\x02\x01"};
+    static const struct {
+        const char *octets, *why;
+    } unknown[] = {
+        {"0\x03\x02\x01\x01", "holds no certificate"},
+        {"1\x82\x02\x01\x03\x30", "holds no certificate"},
+        {"0\x7f\x02\x01", "holds no certificate"},
+        {"0", "holds no certificate"},
+        {"0\x80", "certificate 1 at octet 0 is not a DER certificate"},
+        {"0\x82\x02\x01", "certificate 1 at octet 0 is not a DER certificate"},
+        {"0\x82\x01\x01\x04\x82\x01\x01\x02\x01\x03\x30", "is not a DER certificate"},
+        {"-----BEGIN PRIVATE KEY-----\nMAA=\n-----END PRIVATE KEY-----\n", "'PRIVATE KEY'"},
+    };
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(unknown); i++) {
@@ -201,10 +217,10 @@ static void what_is_of_no_known_form_is_told_with_no_advice(void **state)
         Reason reason = {0};
         BIO *file = BIO_new(BIO_s_mem());
 
-        add_text(file, unknown[i]);
+        add_text(file, unknown[i].octets);
         assert_int_equal(decode(file, &certificates, &reason), -EINVAL);
         assert_null(certificates);
-        if (strstr(reason.text, "PKCS"))
+        if (strstr(reason.text, "PKCS") || !strstr(reason.text, unknown[i].why))
             fail_msg("%zu: '%s'", i, reason.text);
         BIO_free(file);
     }
@@ -255,6 +271,11 @@ static void a_bad_pem_block_is_named_by_number_and_line(void **state)
     add_pem(file, &leaf);
     add_text(file, "-----BEGIN CERTIFICATE-----\nMIIB\n"); /* cut off */
     assert_refused(file, "PEM block 2 (line ");
+
+    file = BIO_new(BIO_s_mem());
+    add_pem(file, &leaf);
+    add_text(file, "-----BEGIN "); /* nothing is after it */
+    assert_refused(file, "PEM block 2 (line ");
 }
 
 static void octets_after_the_certificate_in_a_block_are_refused(void **state)
@@ -299,6 +320,48 @@ static void a_65th_certificate_is_refused(void **state)
     for (int i = 0; i < CERTIFICATES_MAX + 1; i++)
         add_der(file, &leaf);
     assert_refused(file, "more than 64");
+}
+
+/* The root in PEM, and blank lines up to that size; the caller's to free(). */
+static char *root_padded(size_t size)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+    char *text = NULL, *ret = malloc(size);
+
+    assert_non_null(ret);
+    add_pem(file, &root);
+    const long written = BIO_get_mem_data(file, &text);
+    assert_true(written > 0 && (size_t)written < size);
+    memset(ret, '\n', size);
+    memcpy(ret, text, (size_t)written);
+    BIO_free(file);
+    return ret;
+}
+
+static void a_file_is_read_up_to_one_mib_and_no_further(void **state)
+{
+    enum { MOST = 1024 * 1024 };
+    char path[TEMPORARY_PATH_SIZE], *text = root_padded(MOST + 1);
+
+    (void)state;
+    for (size_t size = MOST; size <= MOST + 1; size++) {
+        _cleanup_(certificates_freep) STACK_OF(X509) *decoded = NULL, *read = NULL;
+        const int expected = size == MOST ? 0 : -EINVAL;
+        Reason reason = {0};
+
+        assert_int_equal(
+            certificates_decode((Bytes){(uint8_t *)text, size}, "f", &decoded, &reason), expected);
+        assert_int_equal(strstr(reason.text, "f is larger than 1048576 octets") != NULL,
+                         expected < 0);
+        temporary_path("test_certificates", path);
+        BIO *file = BIO_new_fd(mkstemp(path), BIO_CLOSE);
+        assert_int_equal(BIO_write(file, text, (int)size), (int)size);
+        BIO_free(file);
+        assert_int_equal(certificates_read(path, &read, &reason), expected);
+        assert_int_equal(strstr(reason.text, "is it a certificate file?") != NULL, expected < 0);
+        assert_int_equal(unlink(path), 0);
+    }
+    free(text);
 }
 
 static void an_absent_file_is_named(void **state)
@@ -365,6 +428,37 @@ static void of_two_certificates_for_the_key_the_longer_valid_is_taken(void **sta
     pki_deinit(&renewed);
 }
 
+static void of_two_certificates_valid_equally_long_the_first_is_taken(void **state)
+{
+    Pki twin = {.certificate = X509_dup(leaf.certificate)};
+    const Pki *const pkis[] = {&leaf, &twin, &intermediate};
+    _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(pkis, 3);
+    _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+
+    (void)state;
+    assert_int_equal(certificates_order(in, leaf.key, &chain), 0);
+    assert_ptr_equal(sk_X509_value(chain, 0), leaf.certificate);
+    pki_deinit(&twin);
+}
+
+/* Its signature would fit, but its name does not. */
+static void a_ca_of_another_name_is_no_issuer_though_it_has_the_key(void **state)
+{
+    const PkiSpec spec = {.common_name = "Another",
+                          .basic_constraints = "critical,CA:TRUE",
+                          .public_key = intermediate.key};
+    Pki another = pki_issue(&spec, &root);
+    const Pki *const pkis[] = {&leaf, &another, &intermediate};
+    _cleanup_(certificates_freep) STACK_OF(X509) *in = stack_of(pkis, 3);
+    _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
+
+    (void)state;
+    assert_int_equal(certificates_order(in, leaf.key, &chain), 0);
+    assert_int_equal(sk_X509_num(chain), 2);
+    assert_ptr_equal(sk_X509_value(chain, 1), intermediate.certificate);
+    pki_deinit(&another);
+}
+
 /* Two authorities that certify each other: following issuers must end. */
 static void cross_signed_issuers_do_not_go_round_for_ever(void **state)
 {
@@ -413,9 +507,12 @@ int main(void)
         cmocka_unit_test(a_private_key_among_certificates_is_named),
         cmocka_unit_test(a_file_without_certificates_is_refused),
         cmocka_unit_test(a_65th_certificate_is_refused),
+        cmocka_unit_test(a_file_is_read_up_to_one_mib_and_no_further),
         cmocka_unit_test(an_absent_file_is_named),
         cmocka_unit_test(a_chain_comes_out_from_the_key_up_without_root_and_strangers),
         cmocka_unit_test(of_two_certificates_for_the_key_the_longer_valid_is_taken),
+        cmocka_unit_test(of_two_certificates_valid_equally_long_the_first_is_taken),
+        cmocka_unit_test(a_ca_of_another_name_is_no_issuer_though_it_has_the_key),
         cmocka_unit_test(cross_signed_issuers_do_not_go_round_for_ever),
         cmocka_unit_test(a_chain_without_the_key_is_refused),
     };

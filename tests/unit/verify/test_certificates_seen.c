@@ -54,6 +54,25 @@ static void the_places_go_to_those_that_came_last(void **state)
     peer_seen_deinit(&seen);
 }
 
+static void what_is_kept_or_empty_takes_no_place(void **state)
+{
+    const uint8_t octets[] = {0, 1, 2, 3};
+    const Bytes again[] = {{octets + 1, 1}, {octets, 0}};
+    PeerSeen seen = {0};
+
+    (void)state;
+    assert_int_equal(sizeof(octets), PEER_SEEN_MAX);
+    for (size_t i = 0; i < PEER_SEEN_MAX; i++)
+        peer_seen_keep(&seen, (Bytes){octets + i, 1}, root.certificate);
+    for (size_t i = 0; i < ELEMENTS(again); i++) {
+        peer_seen_keep(&seen, again[i], root.certificate);
+        X509 *found = peer_seen_find(&seen, (Bytes){octets, 1});
+        assert_non_null(found);
+        X509_free(found);
+    }
+    peer_seen_deinit(&seen);
+}
+
 static int judge_at(PeerSeen *seen, Bytes der, time_t now)
 {
     const PeerProfile profile = peer_profile_3gpp();
@@ -97,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_is_found_by_all_of_its_octets),
         cmocka_unit_test(the_places_go_to_those_that_came_last),
+        cmocka_unit_test(what_is_kept_or_empty_takes_no_place),
         cmocka_unit_test(a_peer_that_was_taken_is_judged_anew),
     };
 

@@ -6,6 +6,7 @@
 #include "base/reason.h"
 #include "verify/crls.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -157,6 +158,28 @@ static void der_is_one_list_or_one_certificate_and_nothing_more(void **state)
     }
 }
 
+static void a_list_that_does_not_say_until_when_it_holds_is_refused(void **state)
+{
+    X509_CRL *endless = X509_CRL_new();
+    unsigned char *der = NULL;
+    Reason reason = {0};
+    CrlStore store;
+
+    (void)state;
+    assert_int_equal(X509_CRL_set_version(endless, X509_CRL_VERSION_2), 1);
+    assert_int_equal(X509_CRL_set_issuer_name(endless, X509_CRL_get_issuer(list)), 1);
+    assert_int_equal(X509_CRL_set1_lastUpdate(endless, X509_CRL_get0_lastUpdate(list)), 1);
+    assert_true(X509_CRL_sign(endless, root.key, EVP_sha256()) > 0);
+    const int size = i2d_X509_CRL(endless, &der);
+    assert_int_equal(crl_store_init(&store), 0);
+    assert_int_equal(crl_store_decode(&store, (Bytes){der, (size_t)size}, "f", &reason), -EINVAL);
+    assert_non_null(strstr(reason.text, "has no nextUpdate"));
+    assert_int_equal(sk_X509_CRL_num(store.crls), 0);
+    crl_store_deinit(&store);
+    OPENSSL_free(der);
+    X509_CRL_free(endless);
+}
+
 static void there_is_room_for_so_many_lists_and_certificates_and_no_more(void **state)
 {
     static const int room[] = {CRLS_MAX, CRL_ISSUERS_MAX};
@@ -232,6 +255,62 @@ static void a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not(voi
     crl_store_deinit(&store);
 }
 
+/* The first file of a directory, as it is read; `ret` has TEMPORARY_PATH_SIZE octets. */
+static void first_of(const char *folder, char *ret)
+{
+    DIR *directory = opendir(folder);
+    const struct dirent *entry;
+
+    assert_non_null(directory);
+    do {
+        entry = readdir(directory);
+        assert_non_null(entry);
+    } while (entry->d_name[0] == '.');
+    (void)snprintf(ret, TEMPORARY_PATH_SIZE, "%.60s", entry->d_name);
+    (void)closedir(directory);
+}
+
+static void of_two_bad_files_of_a_directory_the_first_is_named(void **state)
+{
+    char folder[TEMPORARY_PATH_SIZE], first[TEMPORARY_PATH_SIZE];
+    Reason reason;
+    CrlStore store;
+
+    (void)state;
+    temporary_path("test-crls", folder);
+    assert_non_null(mkdtemp(folder));
+    put(folder, "a.crl", "no list");
+    put(folder, "b.crl", "no list");
+    first_of(folder, first);
+    assert_int_equal(crl_store_init(&store), 0);
+    assert_int_equal(crl_store_read(&store, folder, &reason), 0);
+    assert_non_null(strstr(reason.text, first));
+    crl_store_deinit(&store);
+    take_away(folder, "a.crl");
+    take_away(folder, "b.crl");
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_single_file_is_read_too(void **state)
+{
+    char folder[TEMPORARY_PATH_SIZE], path[2 * TEMPORARY_PATH_SIZE];
+    Reason reason;
+    CrlStore store;
+
+    (void)state;
+    temporary_path("test-crls", folder);
+    assert_non_null(mkdtemp(folder));
+    put(folder, "good.crl", NULL);
+    (void)snprintf(path, sizeof(path), "%s/good.crl", folder);
+    assert_int_equal(crl_store_init(&store), 0);
+    assert_int_equal(crl_store_read(&store, path, &reason), 0);
+    assert_int_equal(sk_X509_CRL_num(store.crls), 1);
+    assert_string_equal(reason.text, "");
+    crl_store_deinit(&store);
+    take_away(folder, "good.crl");
+    assert_int_equal(rmdir(folder), 0);
+}
+
 /* A list with that extension at that place; -1: without. */
 static X509_CRL *scoped(int place, const char *url)
 {
@@ -282,9 +361,12 @@ int main(void)
         cmocka_unit_test(of_a_file_with_a_flaw_nothing_is_taken),
         cmocka_unit_test(a_file_is_read_up_to_its_largest_size_and_no_further),
         cmocka_unit_test(der_is_one_list_or_one_certificate_and_nothing_more),
+        cmocka_unit_test(a_list_that_does_not_say_until_when_it_holds_is_refused),
         cmocka_unit_test(there_is_room_for_so_many_lists_and_certificates_and_no_more),
         cmocka_unit_test(lists_have_one_scope_with_the_same_distribution_point_or_both_with_none),
         cmocka_unit_test(a_directory_gives_what_is_good_in_it_and_the_name_of_what_is_not),
+        cmocka_unit_test(of_two_bad_files_of_a_directory_the_first_is_named),
+        cmocka_unit_test(a_single_file_is_read_too),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

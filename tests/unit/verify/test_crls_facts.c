@@ -55,7 +55,12 @@ static bool is_obsolete(int first, int count)
 
 static void see(const Pki *ca)
 {
-    peer_seen_keep(&lists.seen, (Bytes){(const uint8_t *)"der", 3}, ca->certificate);
+    unsigned char *der = NULL;
+    const int size = i2d_X509(ca->certificate, &der);
+
+    assert_true(size > 0);
+    peer_seen_keep(&lists.seen, (Bytes){der, (size_t)size}, ca->certificate);
+    OPENSSL_free(der);
 }
 
 static void a_list_is_needed_until_a_later_one_is_there(void **state)
@@ -88,7 +93,9 @@ static void whoever_signed_is_known_by_a_certificate_beside_the_lists_too(void *
     assert_true(is_obsolete(0, 1));
     X509_free(sk_X509_pop(lists.store.issuers));
     assert_false(is_obsolete(0, 1));
-    see(&intermediate);
+    see(&other_root);
+    assert_false(is_obsolete(0, 1));
+    see(&intermediate); /* in the second place */
     assert_true(is_obsolete(0, 1));
 }
 
@@ -209,6 +216,22 @@ static void the_last_list_of_each_issuer_is_told(void **state)
     assert_true(facts.issuers[0].next_update > time(NULL));
 }
 
+static void of_two_lists_of_one_time_the_first_is_told(void **state)
+{
+    X509_CRL *first = add_of_age(&root, 10);
+    X509_CRL *second = X509_CRL_dup(first);
+    ASN1_TIME *sooner = X509_gmtime_adj(NULL, PKI_HOUR);
+    CrlsFacts facts;
+
+    (void)state;
+    assert_int_equal(X509_CRL_set1_nextUpdate(second, sooner), 1);
+    (void)signed_anew(add(second));
+    crl_facts_find(&lists.signers, &facts);
+    assert_int_equal(facts.n_issuers, 1);
+    assert_true(facts.issuers[0].next_update > time(NULL) + PKI_HOUR);
+    ASN1_TIME_free(sooner);
+}
+
 static void the_last_lists_of_so_many_issuers_are_told(void **state)
 {
     CrlsFacts facts;
@@ -240,6 +263,7 @@ int main(void)
         TEST(a_later_list_of_another_scope_replaces_nothing),
         TEST(an_intermediates_list_is_needed_until_its_certificate_is_known),
         TEST(the_last_list_of_each_issuer_is_told),
+        TEST(of_two_lists_of_one_time_the_first_is_told),
         TEST(the_last_lists_of_so_many_issuers_are_told),
     };
 
