@@ -215,5 +215,5 @@ size_t esp_inner_max(const EspSuite *suite, size_t room)
     if (room < fixed)
         return 0;
     size_t body = (room - fixed) / alignment * alignment;
-    return body > ESP_TRAILER_SIZE ? body - ESP_TRAILER_SIZE : 0;
+    return body == 0 ? 0 : body - ESP_TRAILER_SIZE; /* a whole block has room for more than that */
 }

@@ -74,7 +74,7 @@ static bool spi_size_fits(uint8_t protocol, uint8_t spi_size)
 static bool is_known(const IkeTransform *transform)
 {
     return !transform->unknown_attribute &&
-           (transform->id == 0 || transform->type == IKE_TRANSFORM_ESN ||
+           (transform->id == 0 ||
             algorithm_find(transform->type, transform->id, transform->key_length));
 }
 

@@ -163,19 +163,15 @@ static bool selector_within(const IkeSelector *narrow, const IkeTs *wide)
     IkeSelector left = *narrow;
 
     for (;;) {
-        const IkeSelector *widest = NULL;
+        size_t i = 0;
 
-        for (size_t i = 0; i < wide->n_selectors; i++) {
-            const IkeSelector *selector = &wide->selectors[i];
-            if (has_first(&left, selector) &&
-                (!widest || memcmp(selector->end, widest->end, size) > 0))
-                widest = selector;
-        }
-        if (!widest)
+        while (i < wide->n_selectors && !has_first(&left, &wide->selectors[i]))
+            i++;
+        if (i == wide->n_selectors)
             return false;
-        if (memcmp(left.end, widest->end, size) <= 0)
+        if (memcmp(left.end, wide->selectors[i].end, size) <= 0)
             return true;
-        address_after(widest->end, size, left.start);
+        address_after(wide->selectors[i].end, size, left.start);
     }
 }
 

@@ -778,6 +778,13 @@ def delegate_cases():
     yield Case("a responder with an unknown critical extension", "revocation",
                by(issue("Responder", issuer, (*usual, unknown_extension(True)))),
                by(issue("Responder", issuer, (*usual, unknown_extension(False)))))
+    for size, exponent, why in ((1024, 65537, "a short key"), (2048, 3, "an unfit key")):
+        weak = rsa.generate_private_key(exponent, size)
+        yield Case(f"a responder with an RSA key of {size} bits and the exponent {exponent}", "revocation",
+                   by(issue("Responder", issuer, usual, key=weak)),
+                   by(issue("Responder", issuer, usual, key=rsa.generate_private_key(65537, 2048))), why)
+    yield Case("a forged OCSP response in the name of a responder", "revocation",
+               by(issue("Responder", issuer, usual), forged=True), good, "has a wrong signature")
     yield Case("a responder whose certificate is signed with SHA-1", "revocation",
                by(issue("Responder", issuer, usual, digest=SHA1)), good, "a weak signature")
     yield Case("a responder with a forged certificate", "revocation",

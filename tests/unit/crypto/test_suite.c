@@ -310,6 +310,16 @@ static void a_transform_type_that_ike_has_no_use_for_is_refused(void **state)
     assert_int_equal(ike_suite_select(&offered, &chosen, &suite), SUITE_E_NOT_ALLOWED);
 }
 
+static void an_answer_for_another_protocol_is_refused_though_it_was_offered(void **state)
+{
+    (void)state;
+    IkeSaPayload offered = both_offers(), chosen = gcm_answer();
+    IkeSuite suite;
+
+    chosen.proposals[0].protocol = offered.proposals[0].protocol = IKE_PROTOCOL_ESP;
+    assert_int_equal(ike_suite_select(&offered, &chosen, &suite), SUITE_E_NOT_ALLOWED);
+}
+
 static void esp_suites_are_found_by_their_numbers(void **state)
 {
     (void)state;
@@ -503,6 +513,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_aead_answer_may_say_that_it_has_no_integ),
         cmocka_unit_test(integ_that_was_offered_is_not_left_out),
         cmocka_unit_test(a_transform_type_that_ike_has_no_use_for_is_refused),
+        cmocka_unit_test(an_answer_for_another_protocol_is_refused_though_it_was_offered),
         cmocka_unit_test(esp_suites_are_found_by_their_numbers),
         cmocka_unit_test(esp_suites_outside_the_profile_are_refused),
         cmocka_unit_test(an_esp_answer_is_taken_by_the_number_of_its_offer),

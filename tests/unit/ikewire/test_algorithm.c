@@ -13,6 +13,7 @@ static void words_names_and_numbers_stand_once(void **state)
     const Algorithm *a, *b;
     (void)state;
 
+    assert_non_null(algorithm_at(0));
     for (size_t i = 0; (a = algorithm_at(i)) != NULL; i++) {
         assert_ptr_equal(algorithm_find(a->type, a->id, a->key_bits), a);
         assert_string_equal(algorithm_name(a->type, a->id, a->key_bits), a->name);

@@ -60,6 +60,19 @@ static void the_reserved_bit_of_an_attribute_is_ignored(void **state)
     assert_int_equal(cp.attributes[0].type, IKE_CFG_INTERNAL_IP4_ADDRESS);
 }
 
+static void there_are_four_types_of_configuration(void **state)
+{
+    static const char *const types[] = {"01000000", "02000000", "03000000", "04000000"};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        _cleanup_(octets_free) Bytes body = octets_new(types[i]);
+
+        assert_int_equal(decode(body), 0);
+        assert_int_equal(cp.cfg_type, i + 1);
+    }
+}
+
 static void malformed_configurations_are_refused(void **state)
 {
     (void)state;
@@ -132,6 +145,7 @@ int main(void)
         cmocka_unit_test(a_request_for_addresses_is_read_and_written),
         cmocka_unit_test(a_reply_carries_its_values),
         cmocka_unit_test(the_reserved_bit_of_an_attribute_is_ignored),
+        cmocka_unit_test(there_are_four_types_of_configuration),
         cmocka_unit_test(malformed_configurations_are_refused),
         cmocka_unit_test(an_attribute_that_no_tunnel_depends_on_may_have_any_size),
         cmocka_unit_test(no_crowd_of_attributes_hides_the_one_that_matters),

@@ -375,6 +375,9 @@ static void no_crowd_of_notifies_hides_one_of_another_type(void **state)
         ike_payloads_notify(&message.payloads, IKE_NOTIFY_NAT_DETECTION_SOURCE_IP, &notify));
     assert_true(ike_payloads_error(&message.payloads, &notify));
     assert_int_equal(notify.type, 9000);
+    /* What nobody knows is of the sort of all such statuses, or of all such errors. */
+    assert_int_equal(message.payloads.items[0].sort, UINT16_MAX);
+    assert_int_equal(message.payloads.items[message.payloads.count - 1].sort, 0);
 }
 
 /* RFC 7296 2.23: one for each address that the sender may have, of which one need fit. */

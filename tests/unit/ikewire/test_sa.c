@@ -277,6 +277,39 @@ static void of_many_transforms_those_are_kept_that_can_be_chosen(void **state)
     assert_int_equal(decode_steps(UINT8_MAX, 0x00000001, 0x01000000), IKEWIRE_E_TOO_MANY);
 }
 
+/* 3.3.2: with AES-GCM, NONE is a choice that somebody may make, and so is either ESN. */
+static void
+of_many_transforms_none_and_esn_are_kept_and_an_esn_that_nobody_knows_is_not(void **state)
+{
+    static const uint64_t first[] = {
+        0x030000080300000c, /* AUTH_HMAC_SHA2_256_128 */
+        0x0300000803000000, /* NONE */
+        0x0300000805000000, 0x0300000805000001, 0x0300000805000002,
+    };
+    enum { FIRST = ELEMENTS(first) };
+    uint8_t buffer[8 + 8 * (FIRST + IKE_TRANSFORMS_MAX)];
+    const IkeProposal *proposal = &sa.proposals[0];
+    Writer writer;
+    Bytes body;
+    (void)state;
+
+    writer_init(&writer, buffer, sizeof(buffer));
+    writer_u32(&writer, sizeof(buffer));
+    writer_u32(&writer, 0x01010000 | (FIRST + IKE_TRANSFORMS_MAX));
+    for (size_t i = 0; i < FIRST; i++)
+        writer_u64(&writer, first[i]);
+    for (uint64_t i = 0; i < IKE_TRANSFORMS_MAX; i++)
+        writer_u64(&writer, i + 1 < IKE_TRANSFORMS_MAX ? 0x0300000802000005 : 0x0000000802000005);
+    assert_int_equal(writer_finish(&writer, &body), 0);
+    assert_int_equal(decode(body), 0);
+    assert_int_equal(proposal->n_transforms, FIRST - 1 + 1);
+    assert_int_equal(proposal->transforms[1].type, IKE_TRANSFORM_INTEG);
+    assert_int_equal(proposal->transforms[1].id, IKE_INTEG_NONE);
+    assert_int_equal(proposal->transforms[3].type, IKE_TRANSFORM_ESN);
+    assert_int_equal(proposal->transforms[3].id, IKE_ESN_YES);
+    assert_int_equal(proposal->transforms[4].type, IKE_TRANSFORM_PRF);
+}
+
 /* 3.3.6: a transform with an attribute that nobody knows can't be chosen, and the same without can.
  */
 static void of_many_transforms_the_one_without_an_unknown_attribute_is_kept(void **state)
@@ -324,6 +357,8 @@ int main(void)
         cmocka_unit_test(no_front_of_an_offer_passes_for_the_whole),
         cmocka_unit_test(bounds_are_reached_and_not_passed),
         cmocka_unit_test(of_many_transforms_those_are_kept_that_can_be_chosen),
+        cmocka_unit_test(
+            of_many_transforms_none_and_esn_are_kept_and_an_esn_that_nobody_knows_is_not),
         cmocka_unit_test(of_many_transforms_the_one_without_an_unknown_attribute_is_kept),
     };
 
