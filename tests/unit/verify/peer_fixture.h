@@ -28,6 +28,7 @@ typedef struct Presentation {
 } Presentation;
 
 extern VerifyPath judged_path; /* that the last judgement is about */
+extern PeerCheck judged_last;  /* its last check: revocation */
 
 /* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason`. */
 int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason);

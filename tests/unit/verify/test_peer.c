@@ -4,6 +4,7 @@
 
 #include "base/reason.h"
 #include "ikewire/registry.h"
+#include "verify/peer_internal.h"
 
 #include <openssl/rsa.h>
 #include <setjmp.h>
@@ -180,6 +181,20 @@ static void a_date_that_does_not_parse_is_never_good(void **state)
     }
 }
 
+static void of_a_date_it_is_told_what_time_it_is_held_against(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1, .now = 2100000000};
+    char text[PEER_DATE_SIZE];
+
+    (void)state;
+    assert_refused(&presentation, PEER_E_EXPIRED, "a time after now, 2036-07-18 13:20:00 UTC");
+    peer_time_print(INT64_MAX, text); /* no year that can be told */
+    assert_string_equal(text, "unknown");
+    pki_deinit(&leaf);
+}
+
 static void an_expired_intermediate_is_named(void **state)
 {
     const PkiSpec ca = {
@@ -275,6 +290,25 @@ static void an_intermediate_with_a_short_key_is_unfit(void **state)
     assert_refused(&presentation, PEER_E_UNFIT, "Short CA");
     pki_deinit(&weak);
     pki_deinit(&leaf);
+}
+
+static void an_anchor_with_a_short_key_is_told_as_an_anchor(void **state)
+{
+    const PkiSpec ca = {.common_name = "Short Root",
+                        .basic_constraints = "critical,CA:TRUE",
+                        .key_usage = "critical,keyCertSign",
+                        .key = "RSA-1024"};
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki weak = pki_issue(&ca, NULL), leaf = pki_issue(&spec, &weak);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1};
+
+    (void)state;
+    (void)sk_X509_set(anchors.certificates, 0, weak.certificate);
+    assert_refused(&presentation, PEER_E_UNFIT, "CN=Short Root");
+    assert_refused(&presentation, PEER_E_UNFIT, "That is an anchor");
+    (void)sk_X509_set(anchors.certificates, 0, root.certificate);
+    pki_deinit(&leaf);
+    pki_deinit(&weak);
 }
 
 static void key_usage_without_digital_signature_is_unfit(void **state)
@@ -543,6 +577,33 @@ static void no_certificate_and_a_ninth_are_refused(void **state)
     presentation.count = PEER_CERTIFICATES_MAX + 1;
     assert_refused(&presentation, PEER_E_MALFORMED,
                    "number of certificates is 9; expected: 1 to 8");
+    pki_deinit(&leaf);
+}
+
+static void of_each_certificate_it_is_noted_by_whose_word_it_is_taken(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    Presentation presentation = {
+        .sent = {&leaf, &intermediate}, .count = 2, .revocation = REVOCATION_IF_AVAILABLE};
+    CrlStore crls;
+
+    (void)state;
+    assert_accepted(&presentation, &leaf);
+    assert_string_equal(
+        judged_last.note,
+        "O=Test, CN=SeGW: let pass, as nothing is known: no CRL and no OCSP response; "
+        "O=Test, CN=Intermediate: let pass, as nothing is known: no CRL and no OCSP response");
+    assert_int_equal(crl_store_init(&crls), 0);
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&root, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    presentation.crls = &crls;
+    assert_accepted(&presentation, &leaf);
+    assert_non_null(strstr(judged_last.note, "SeGW: let pass, as nothing is known: "));
+    assert_non_null(strstr(judged_last.note, "; O=Test, CN=Intermediate: good"));
+    presentation.revocation = REVOCATION_OFF;
+    assert_accepted(&presentation, &leaf);
+    assert_string_equal(judged_last.note, "");
+    crl_store_deinit(&crls);
     pki_deinit(&leaf);
 }
 
@@ -878,6 +939,7 @@ int main(void)
         cmocka_unit_test(of_an_unfit_certificate_too_its_list_says_that_it_is_not_revoked),
         cmocka_unit_test(what_a_list_without_a_date_revokes_is_not_taken_back),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
+        cmocka_unit_test(of_each_certificate_it_is_noted_by_whose_word_it_is_taken),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
         cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
@@ -890,10 +952,12 @@ int main(void)
         cmocka_unit_test(the_time_is_the_callers_not_the_systems),
         cmocka_unit_test(a_certificate_is_good_from_its_first_second_through_its_last),
         cmocka_unit_test(a_date_that_does_not_parse_is_never_good),
+        cmocka_unit_test(of_a_date_it_is_told_what_time_it_is_held_against),
         cmocka_unit_test(an_expired_intermediate_is_named),
         cmocka_unit_test(who_has_to_act_is_whose_certificate_has_expired),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
+        cmocka_unit_test(an_anchor_with_a_short_key_is_told_as_an_anchor),
         cmocka_unit_test(key_usage_without_digital_signature_is_unfit),
         cmocka_unit_test(key_usage_is_to_be_critical_where_it_is_required),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),

@@ -21,6 +21,17 @@ int __wrap_OPENSSL_sk_push(OPENSSL_STACK *stack, const void *item)
     return ++pushes == failing ? 0 : __real_OPENSSL_sk_push(stack, item);
 }
 
+/* Likewise: how often a path was followed. */
+static unsigned walks;
+int __real_X509_verify_cert(X509_STORE_CTX *ctx); /* NOLINT(bugprone-reserved-identifier) */
+int __wrap_X509_verify_cert(X509_STORE_CTX *ctx);
+
+int __wrap_X509_verify_cert(X509_STORE_CTX *ctx)
+{
+    walks++;
+    return __real_X509_verify_cert(ctx);
+}
+
 static PeerPaths paths;
 
 /* Of these certificates, of which the first is the SeGW's, by these anchors. */
@@ -203,6 +214,97 @@ static void without_memory_for_a_path_there_is_no_answer(void **state)
     pki_deinit(&leaf);
 }
 
+static unsigned walks_of(const Presentation *presentation, int expected)
+{
+    Reason reason = {0};
+    EVP_PKEY *key = NULL;
+
+    failing = 0;
+    walks = 0;
+    assert_int_equal(judge(presentation, &key, &reason), expected);
+    EVP_PKEY_free(key);
+    return walks;
+}
+
+/* RSA and revocation cost the same again each time. */
+static void the_only_path_is_followed_once_be_it_fit_or_not(void **state)
+{
+    PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate), stranger = pki_issue(&spec, &other_root);
+    spec.valid_from = -10L * PKI_DAY;
+    spec.valid_until = -5L * PKI_DAY;
+    Pki old = pki_issue(&spec, &intermediate);
+    const Presentation fit = {.sent = {&leaf, &intermediate}, .count = 2},
+                       unfit = {.sent = {&old, &intermediate}, .count = 2},
+                       without = {.sent = {&stranger}, .count = 1};
+
+    (void)state;
+    assert_int_equal(walks_of(&fit, 0), 1);
+    assert_int_equal(walks_of(&unfit, PEER_E_EXPIRED), 1);
+    assert_int_equal(walks_of(&without, PEER_E_NOT_TRUSTED), 1);
+    pki_deinit(&leaf);
+    pki_deinit(&stranger);
+    pki_deinit(&old);
+}
+
+/* The first that was followed is among them; the second that is fit is enough. */
+static void of_several_paths_each_is_followed_until_one_is_fit(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    const PkiSpec old = {.common_name = "Intermediate",
+                         .basic_constraints = "critical,CA:TRUE",
+                         .key_usage = "critical,keyCertSign",
+                         .valid_from = -10L * PKI_DAY,
+                         .valid_until = -5L * PKI_DAY,
+                         .public_key = intermediate.key};
+    Pki first = pki_issue(&old, &root), second = pki_issue(&old, &root);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    PeerProfile profile = peer_profile_3gpp();
+    const Presentation none_fit = {
+        .sent = {&leaf, &first, &second}, .count = 3, .profile = &profile};
+
+    (void)state;
+    profile.cross_certificates = true;
+    assert_int_equal(walks_of(&none_fit, PEER_E_EXPIRED), 3);
+    /* One by a weak signature, which OpenSSL takes, and two that are fit. */
+    PkiSpec weak = old;
+    weak.valid_from = weak.valid_until = 0;
+    Pki good = pki_issue(&weak, &root), as_good = pki_issue(&weak, &root);
+    weak.digest = "SHA1";
+    Pki bad = pki_issue(&weak, &root);
+    const Presentation two_fit = {
+        .sent = {&leaf, &bad, &good, &as_good}, .count = 4, .profile = &profile};
+    assert_int_equal(walks_of(&two_fit, 0), 3);
+    pki_deinit(&good);
+    pki_deinit(&as_good);
+    pki_deinit(&bad);
+    pki_deinit(&first);
+    pki_deinit(&second);
+    pki_deinit(&leaf);
+}
+
+static void begin_failing(void)
+{
+    pushes = 0;
+    failing = 1;
+}
+
+/* Of the certificate, which could not be kept, there is nothing to say. */
+static void without_room_for_a_certificate_nobody_is_refused_for_it(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1, .begin = begin_failing};
+    Reason reason = {0};
+    EVP_PKEY *key = NULL;
+
+    (void)state;
+    assert_int_equal(judge(&presentation, &key, &reason), -ENOMEM);
+    assert_string_equal(reason.text, "");
+    failing = 0;
+    pki_deinit(&leaf);
+}
+
 static int end(void **state)
 {
     peer_paths_deinit(&paths);
@@ -218,6 +320,9 @@ int main(void)
         cmocka_unit_test(so_many_paths_are_found_and_none_more),
         cmocka_unit_test(so_many_signatures_are_checked_and_none_more),
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
+        cmocka_unit_test(the_only_path_is_followed_once_be_it_fit_or_not),
+        cmocka_unit_test(of_several_paths_each_is_followed_until_one_is_fit),
+        cmocka_unit_test(without_room_for_a_certificate_nobody_is_refused_for_it),
     };
 
     return cmocka_run_group_tests_name("peer paths", tests, pki_init, end);
