@@ -123,7 +123,7 @@ static bool covers(const Candidate *candidate, const Prefix *address)
 
 static bool is_better(const Candidate *a, const Candidate *b)
 {
-    return a->length != b->length ? a->length > b->length : a->metric < b->metric;
+    return a->length > b->length || (a->length == b->length && a->metric < b->metric);
 }
 
 static int consider(const struct nlmsghdr *header, void *userdata)

@@ -108,13 +108,12 @@ static int read_datagram(Netlink *netlink, mnl_cb_t callback, void *userdata, Pa
  * stays for the next request to read. */
 static void drain(Netlink *netlink)
 {
-    ssize_t size;
-    do {
+    ssize_t size = 0;
+    while (size >= 0) {
+        explicit_bzero(netlink->answer, (size_t)size);
         size = recv(mnl_socket_get_fd(netlink->socket), netlink->answer, sizeof(netlink->answer),
                     MSG_DONTWAIT);
-        if (size > 0)
-            explicit_bzero(netlink->answer, (size_t)size);
-    } while (size >= 0);
+    }
 }
 
 /* Each message of the answer goes to `callback`; or, with `parts`, the answer is kept there. */

@@ -65,14 +65,12 @@ static int open_best(const InterfaceNames *interfaces, NetPlane **ret, Reason *r
 {
     Reason kernel_error = {0}, user_error = {0};
     int r = NET_BACKEND_KERNEL.open(interfaces, ret, &kernel_error);
-    if (r >= 0)
+    if (r != -EOPNOTSUPP) {
+        *reason = kernel_error;
         return r;
-    if (r != -EOPNOTSUPP)
-        return reason_set(reason, r, "%s", kernel_error.text);
+    }
     r = NET_BACKEND_USER.open(interfaces, ret, &user_error);
-    if (r < 0)
-        return reason_set(reason, r, "%s. %s", kernel_error.text, user_error.text);
-    return r;
+    return r < 0 ? reason_set(reason, r, "%s. %s", kernel_error.text, user_error.text) : r;
 }
 
 int net_plane_open(DataPlaneMode mode, const InterfaceNames *interfaces, NetPlane **ret,

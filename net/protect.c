@@ -338,8 +338,6 @@ void protection_remove_sa(Protection *protection, uint32_t spi_in)
             protection->needs[n++] = *need;
         }
     }
-    if (n == protection->n_needs)
-        return;
     protection->n_needs = n;
     log_failure(update(protection));
 }

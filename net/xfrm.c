@@ -357,9 +357,8 @@ static uint8_t interface_of(const struct nlmsghdr *header, size_t info_size)
 {
     uint32_t if_id = 0;
     (void)mnl_attr_parse(header, (unsigned)info_size, collect_if_id, &if_id);
-    return if_id >= XFRM_IF_ID && if_id - XFRM_IF_ID < DATAPLANE_INTERFACES_MAX
-               ? (uint8_t)(if_id - XFRM_IF_ID)
-               : DATAPLANE_INTERFACES_MAX;
+    const uint32_t place = if_id - XFRM_IF_ID; /* of a lesser one, beyond all of ours */
+    return place < DATAPLANE_INTERFACES_MAX ? (uint8_t)place : DATAPLANE_INTERFACES_MAX;
 }
 
 static bool is_ours(const struct nlmsghdr *header, size_t info_size)

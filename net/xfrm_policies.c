@@ -308,57 +308,56 @@ int xfrm_policies_add(XfrmPolicies *policies, const SaOrder *order)
     return r;
 }
 
-static size_t need_index(const XfrmPolicies *policies, uint32_t spi_in)
+static Need *need_find(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t i = 0;
-    while (i < policies->n_needs && policies->needs[i].spi_in != spi_in)
-        i++;
-    return i;
+    for (size_t i = 0; i < policies->n_needs; i++) {
+        if (policies->needs[i].spi_in == spi_in)
+            return &policies->needs[i];
+    }
+    return NULL;
 }
 
-static void need_drop(XfrmPolicies *policies, size_t index)
+static void need_drop(XfrmPolicies *policies, Need *need)
 {
-    policies->n_needs--;
-    memmove(&policies->needs[index], &policies->needs[index + 1],
-            (policies->n_needs - index) * sizeof(policies->needs[0]));
+    const Need *last = &policies->needs[--policies->n_needs];
+    memmove(need, need + 1, (size_t)(last - need) * sizeof(*need));
 }
 
 int xfrm_policies_use(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t index = need_index(policies, spi_in);
-    if (index == policies->n_needs)
+    Need *before = need_find(policies, spi_in);
+    if (!before)
         return -ENOENT;
-    Need need = policies->needs[index];
+    Need need = *before;
     need.rank = RANK_SENDS;
-    need_drop(policies, index);
+    need_drop(policies, before);
     policies->needs[policies->n_needs++] = need;
     return update(policies);
 }
 
 void xfrm_policies_retire(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t index = need_index(policies, spi_in);
-    if (index == policies->n_needs)
+    Need *need = need_find(policies, spi_in);
+    if (!need)
         return;
-    policies->needs[index].rank = RANK_EXPIRED;
+    need->rank = RANK_EXPIRED;
     (void)update(policies); /* there is nothing more to do for it */
 }
 
 int xfrm_policies_hold(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t index = need_index(policies, spi_in);
-    if (index == policies->n_needs)
+    Need *need = need_find(policies, spi_in);
+    if (!need)
         return -ENOENT;
-    policies->needs[index].held = true;
+    need->held = true;
     return update(policies);
 }
 
 int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *path)
 {
-    size_t index = need_index(policies, spi_in);
-    if (index == policies->n_needs)
+    Need *need = need_find(policies, spi_in);
+    if (!need)
         return -ENOENT;
-    Need *need = &policies->needs[index];
     need->held = false;
     need->local = path->local;
     need->remote = path->remote;
@@ -367,9 +366,9 @@ int xfrm_policies_move(XfrmPolicies *policies, uint32_t spi_in, const SaPath *pa
 
 void xfrm_policies_remove(XfrmPolicies *policies, uint32_t spi_in)
 {
-    size_t index = need_index(policies, spi_in);
-    if (index < policies->n_needs)
-        need_drop(policies, index);
+    Need *need = need_find(policies, spi_in);
+    if (need)
+        need_drop(policies, need);
     (void)update(policies); /* what is left was there before */
 }
 

@@ -13,6 +13,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -32,7 +33,7 @@ typedef struct State {
     struct xfrm_lifetime_cur counts;
     union {
         struct nlmsghdr header; /* the message that made it; its replay state goes on */
-        uint8_t octets[1024];
+        uint8_t octets[4096];
     };
 } State;
 
@@ -52,13 +53,14 @@ static struct {
     struct xfrm_user_tmpl templates[POLICIES_MAX];
     int counts_error;
     int look_error;        /* where a state is looked at */
+    size_t shown_size;     /* how long it is told, if it is not 0 */
     unsigned late;         /* packets that have chosen SPI 400 before its policy went */
     bool held_back;        /* no packet goes out */
     unsigned policy_error; /* at which change of one from now on, once; 1: the next */
     bool gap;              /* a packet that went out met no state, or two */
     size_t n_orders;       /* the last messages that make a state or a policy, whole */
     struct {
-        _Alignas(max_align_t) uint8_t octets[1024];
+        _Alignas(max_align_t) uint8_t octets[4096];
     } orders[ORDERS_MAX];
     unsigned allowed; /* states that it takes yet, before it fails */
     int add_error;    /* of each state that it is to take; 0: none */
@@ -67,7 +69,11 @@ static struct {
         _Alignas(struct nlmsghdr) uint8_t octets[512];
     } messages[MESSAGES_MAX];
     bool lost;
-    int network_error;
+    int network_error, open_error;
+    int attach_errors[DATAPLANE_INTERFACES_MAX];
+    int link_error;        /* as an interface is to be made */
+    bool no_locked_memory; /* for keys */
+    bool no_memory;
     unsigned network_mtu;
     size_t n_networks;
     uint32_t networks[STATES_MAX];     /* SPIs of the SA pairs that a network was set up for */
@@ -78,6 +84,9 @@ static struct {
     bool hides_marks; /* no DSCP and no ECN outside */
     bool listened_to; /* what states tell of packets */
     bool tells_nothing;
+    int tun_error;  /* as /dev/net/tun is opened */
+    size_t changed; /* the place of the network that has, and one more */
+    unsigned n_looks[DATAPLANE_INTERFACES_MAX];
 } kernel;
 
 struct Netlink {
@@ -342,7 +351,7 @@ static int carry_out(const struct nlmsghdr *header);
 int netlink_call(Netlink *netlink)
 {
     if (netlink->family != NETLINK_XFRM)
-        return 0; /* links */
+        return kernel.link_error;
     const struct nlmsghdr *request = (const struct nlmsghdr *)netlink->request;
     if (request->nlmsg_type == XFRM_MSG_DELSA)
         send_late(ntohl(((const struct xfrm_usersa_id *)mnl_nlmsg_get_payload(request))->spi));
@@ -387,12 +396,21 @@ static void tell_policies(mnl_cb_t callback, void *userdata)
     }
 }
 
+static void tell_states(mnl_cb_t callback, void *userdata)
+{
+    for (size_t i = 0; i < kernel.n_states; i++)
+        (void)callback(&kernel.states[i].header, userdata);
+}
+
 int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
 {
     struct nlmsghdr *header = (struct nlmsghdr *)netlink->request;
+    const bool of_all = header->nlmsg_flags & NLM_F_DUMP;
     if (header->nlmsg_type == XFRM_MSG_GETPOLICY)
         tell_policies(callback, userdata);
-    if (header->nlmsg_type != XFRM_MSG_GETSA || header->nlmsg_flags & NLM_F_DUMP)
+    if (header->nlmsg_type == XFRM_MSG_GETSA && of_all)
+        tell_states(callback, userdata);
+    if (header->nlmsg_type != XFRM_MSG_GETSA || of_all)
         return 0;
     const struct xfrm_usersa_id *id = mnl_nlmsg_get_payload(header);
     if (kernel.look_error)
@@ -403,6 +421,12 @@ int netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata)
     State shown = *state;
     ((struct xfrm_usersa_info *)mnl_nlmsg_get_payload(&shown.header))->curlft = state->counts;
     mnl_attr_put_u64(&shown.header, XFRMA_LASTUSED, 1);
+    if (kernel.shown_size > 0) {
+        const uint8_t zeros[4096] = {0};
+        const size_t size = kernel.shown_size - shown.header.nlmsg_len - sizeof(struct nlattr);
+        mnl_attr_put(&shown.header, XFRMA_PAD, size, zeros);
+        assert_int_equal(shown.header.nlmsg_len, kernel.shown_size);
+    }
     if (kernel.redacts) {
         const struct xfrm_algo_aead *aead = attribute_of(
             &shown.header, sizeof(struct xfrm_usersa_info), XFRMA_ALG_AEAD, sizeof(*aead) + 20);
@@ -461,6 +485,8 @@ static size_t place_of(const Network *network)
 
 int network_new(Network **ret)
 {
+    if (kernel.open_error)
+        return kernel.open_error;
     *ret = (Network *)(uintptr_t)&places[kernel.n_opened++];
     return 0;
 }
@@ -490,7 +516,7 @@ int network_attach(Network *network, const char *name, uint32_t mtu)
     (void)name;
     kernel.attached_mtu = mtu;
     kernel.attached[place_of(network)] = true;
-    return 0;
+    return kernel.attach_errors[place_of(network)];
 }
 
 int network_add_sa(Network *network, const SaOrder *order, Reason *reason)
@@ -548,13 +574,42 @@ int network_watched(const Network *network)
 
 bool network_has_changed(Network *network)
 {
-    (void)network;
-    return false;
+    return place_of(network) + 1 == kernel.changed;
 }
 
 void network_look(Network *network, NetworkGone gone, void *userdata)
 {
-    (void)network, (void)gone, (void)userdata;
+    kernel.n_looks[place_of(network)]++;
+    for (size_t i = 0; i < kernel.n_networks; i++) {
+        if (kernel.of_spi[i] == network)
+            gone(kernel.networks[i], DATAPLANE_ROUTE_GONE, userdata);
+    }
+}
+
+/* In the place of the C library's, and of crypto/secret.c's (--wrap). */
+int __wrap_open64(const char *path, int flags, ...);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+int __real_secret_new(size_t size, Secret **ret);
+int __wrap_secret_new(size_t size, Secret **ret);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return kernel.no_memory ? NULL : __real_calloc(n, size);
+}
+
+int __wrap_secret_new(size_t size, Secret **ret)
+{
+    return kernel.no_locked_memory ? -ENOMEM : __real_secret_new(size, ret);
+}
+
+int __wrap_open64(const char *path, int flags, ...)
+{
+    (void)flags;
+    assert_string_equal(path, "/dev/net/tun");
+    const int fd = kernel.tun_error ? -1 : eventfd(0, EFD_CLOEXEC);
+    errno = kernel.tun_error ? kernel.tun_error : EDOM; /* which success leaves as it likes */
+    return fd;
 }
 
 static void expire(uint32_t spi, bool hard)
@@ -1234,16 +1289,20 @@ static void a_pair_in_standby_that_sends_goes_on_when_another_one_comes(void **s
     assert_false(kernel.gap);
 }
 
+static void tell_of_packet(uint32_t spi)
+{
+    struct xfrm_aevent_id *id = message(XFRM_MSG_NEWAE, sizeof(*id));
+    id->sa_id.spi = htonl(spi);
+    id->flags = XFRM_AE_CR;
+}
+
 /* A packet comes in by a state: the kernel tells of it where that was asked for. */
 static void receive_by(uint32_t spi)
 {
     State *state = state_of(spi);
     state->counts.packets++;
-    if (!state->tells || !kernel.listened_to)
-        return;
-    struct xfrm_aevent_id *id = message(XFRM_MSG_NEWAE, sizeof(*id));
-    id->sa_id.spi = htonl(spi);
-    id->flags = XFRM_AE_CR;
+    if (state->tells && kernel.listened_to)
+        tell_of_packet(spi);
 }
 
 /* RFC 7296 2.8: it may send once it has received. A peer that has rekeyed may have forgotten the
@@ -1262,9 +1321,25 @@ static void a_pair_in_standby_sends_once_its_peer_has_sent_by_it(void **state)
     assert_int_equal(sending_spi(), 401);
     assert_int_equal(use(plane, 300), 0);
     receive_by(301); /* that is no news */
+    tell_of_packet(301);
     hear(plane, 0, 0);
     assert_int_equal(sending_spi(), 400);
     assert_false(kernel.gap);
+}
+
+static void a_pair_that_could_not_be_used_is_again_as_the_peer_sends_once_more(void **state)
+{
+    NetPlane *plane = *state;
+    assert_int_equal(add(plane, 300, 400), 0);
+    assert_int_equal(add_standby(plane, 301, 401), 0);
+    kernel.policy_error = 1;
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 400);
+    assert_true(kernel.listened_to && state_of(301)->tells);
+    receive_by(301);
+    hear(plane, 0, 0);
+    assert_int_equal(sending_spi(), 401);
 }
 
 /* Each packet is a message. */
@@ -1591,6 +1666,28 @@ static void a_pair_that_could_not_be_moved_is_said_to_be_gone(void **state)
     hear(*state, 300, DATAPLANE_STATE_GONE);
 }
 
+/* Before anything of it has changed: tred closes its exchange all the same. */
+static void a_pair_that_could_not_be_read_is_left_where_it_is_and_said_to_be_gone(void **state)
+{
+    enum { STATE_SIZE_MAX = 2048 };
+    const SaPath path = path_of(true);
+    assert_int_equal(add(*state, 300, 400), 0);
+    kernel.no_locked_memory = true;
+    assert_int_equal(move(*state, 300, &path), -ENOMEM);
+    kernel.no_locked_memory = false;
+    hear(*state, 300, DATAPLANE_STATE_GONE);
+    kernel.look_error = -ENOBUFS;
+    assert_int_equal(move(*state, 300, &path), -ENOBUFS);
+    kernel.look_error = 0;
+    kernel.shown_size = STATE_SIZE_MAX + 4;
+    assert_int_equal(move(*state, 300, &path), -EMSGSIZE);
+    assert_int_equal(kernel.n_states, 2);
+    assert_address(&info_of(300)->id.daddr, LOCAL);
+    kernel.shown_size = STATE_SIZE_MAX;
+    assert_int_equal(move(*state, 300, &path), 0);
+    assert_address(&info_of(300)->id.daddr, NEW_LOCAL);
+}
+
 static void a_pair_whose_own_address_is_not_known_is_refused_and_stays_where_it_is(void **state)
 {
     SaOrder sa = order_of(300, 400);
@@ -1618,6 +1715,9 @@ static void what_is_ordered_of_a_pair_that_is_not_there_is_refused(void **state)
         net_plane_carry_out(*state, &order, -1, &answer, &tun);
         assert_int_equal(answer.error, -ENOENT);
     }
+    /* Nor is the back end, were it asked. */
+    assert_int_equal(NET_BACKEND_KERNEL.remove_sa(*state, &(NetSa){.spi_in = 301}), -ENOENT);
+    assert_int_equal(NET_BACKEND_KERNEL.move_sa(*state, 301, &path, &answer.reason), -ENOENT);
     assert_int_equal(kernel.n_states, 2);
 }
 
@@ -1627,6 +1727,17 @@ static void a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **st
     assert_int_equal(add(*state, 300, 400), -ENOBUFS);
     assert_int_equal(kernel.n_states, 0);
     assert_int_equal(drop(*state, 300), -ENOENT);
+}
+
+/* Its own is left, and no half of a pair made beside it. */
+static void an_spi_that_a_state_of_somebody_else_has_is_refused(void **state)
+{
+    kernel.states[kernel.n_states++] = (State){.spi = 300};
+    assert_int_equal(add(*state, 300, 400), -EEXIST);
+    assert_int_equal(kernel.n_states, 1);
+    assert_int_equal(kernel.states[0].spi, 300);
+    assert_false(kernel.attached[0]);
+    kernel.n_states = 0;
 }
 
 static void a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair(void **state)
@@ -1704,6 +1815,20 @@ static void what_others_delete_of_their_own_is_no_event(void **state)
     hear(*state, 0, 0);
 }
 
+/* Everybody's states are told of. */
+static void what_expires_or_lets_in_a_packet_of_others_is_no_event(void **state)
+{
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    expire(500, false);
+    struct xfrm_user_expire *hard = message(XFRM_MSG_EXPIRE, sizeof(*hard));
+    hard->state.id.spi = htonl(500);
+    hard->hard = true;
+    tell_of_packet(500);
+    hear(*state, 0, 0);
+    assert_int_equal(sending_spi(), 400);
+}
+
 static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(void **state)
 {
     static const int lacking[] = {-EPROTONOSUPPORT, -ENOSYS, -EOPNOTSUPP, -ENOENT};
@@ -1724,6 +1849,115 @@ static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(voi
     assert_non_null(strstr(reason.text, "CAP_NET_ADMIN"));
     kernel.add_error = 0;
     assert_null(plane);
+}
+
+/* Of an earlier tred-net, which was killed. */
+static void what_was_left_of_states_and_policies_goes_as_it_begins(void **state)
+{
+    NetPlane *plane = *state, *next = NULL;
+    Reason reason = {0};
+    assert_int_equal(add(plane, 300, 400), 0);
+    kernel.n_opened = 0;
+    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &next, &reason), 0);
+    assert_int_equal(kernel.n_states, 0);
+    assert_int_equal(kernel.n_policies, 0);
+    net_plane_close(next);
+    kernel.n_opened = 2;
+}
+
+static void assert_does_not_open(int error, const char *why)
+{
+    NetPlane *plane = NULL;
+    Reason reason = {0};
+    const size_t before = kernel.n_opened;
+    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &plane, &reason), error);
+    assert_non_null(strstr(reason.text, why));
+    assert_null(plane);
+    assert_int_equal(kernel.n_opened, before);
+}
+
+static void what_stands_in_the_way_is_told_as_it_begins(void **state)
+{
+    (void)state;
+    kernel.open_error = -EPERM;
+    assert_does_not_open(-EPERM, "CAP_NET_ADMIN");
+    kernel.open_error = 0;
+    kernel.link_error = -EEXIST; /* the first of all that are tried */
+    assert_does_not_open(-EEXIST, "an interface segw0 that tred did not make");
+    kernel.link_error = 0;
+    kernel.no_memory = true;
+    assert_does_not_open(-ENOMEM, "Out of memory");
+    kernel.no_memory = false;
+    kernel.no_locked_memory = true;
+    assert_does_not_open(-ENOMEM, "can't be configured");
+    kernel.no_locked_memory = false;
+}
+
+/* Where mode = auto. */
+static void
+a_kernel_without_esp_leaves_it_to_user_space_and_both_are_told_where_neither_can(void **state)
+{
+    NetPlane *plane = NULL;
+    Reason reason = {0};
+    (void)state;
+    memset(&kernel, 0, sizeof(kernel));
+    kernel.add_error = -ENOENT;
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, &two_interfaces, &plane, &reason), 0);
+    assert_int_equal(plane->backend->mode, DATAPLANE_USER);
+    assert_string_equal(reason.text, "");
+    net_plane_close(steal_pointer(plane));
+    kernel.tun_error = ENODEV;
+    assert_int_equal(net_plane_open(DATAPLANE_AUTO, &two_interfaces, &plane, &reason), -ENODEV);
+    assert_non_null(strstr(reason.text, "xfrm_interface"));
+    assert_non_null(strstr(reason.text, "Load the module tun"));
+    assert_null(plane);
+    assert_int_equal(kernel.n_opened, 0);
+}
+
+/* What poll() found says which, and the network itself whether it is worth a look. */
+static void the_network_that_has_changed_is_looked_at_and_no_other(void **state)
+{
+    NetPlane *plane = *state;
+    struct pollfd polled[NET_PLANE_POLL_MAX];
+    DataPlaneEvent event;
+    for (size_t i = 0; i < 2; i++) {
+        SaOrder order = order_by(i, 300 + (uint32_t)i, 400 + (uint32_t)i);
+        assert_int_equal(add_order(plane, &order), 0);
+    }
+    const size_t n = net_plane_poll(plane, polled);
+    assert_int_equal(n, 3);
+    kernel.changed = 2;
+    polled[0].revents = POLLIN; /* not of what has changed */
+    polled[1].revents = polled[2].revents = 0;
+    net_plane_watch(plane, polled, n);
+    assert_int_equal(kernel.n_looks[0] + kernel.n_looks[1], 0);
+    polled[1].revents = POLLIN;
+    net_plane_watch(plane, polled, n);
+    assert_int_equal(kernel.n_looks[0], 0);
+    assert_int_equal(kernel.n_looks[1], 1);
+    assert_true(net_plane_event(plane, &event));
+    assert_int_equal(event.spi_in, 301);
+    assert_int_equal(event.type, DATAPLANE_ROUTE_GONE);
+    assert_false(net_plane_event(plane, &event));
+}
+
+/* All are tried, and none stays. */
+static void the_interface_that_can_not_be_made_is_named_as_it_begins(void **state)
+{
+    NetPlane *plane = NULL;
+    Reason reason = {0};
+    (void)state;
+    memset(&kernel, 0, sizeof(kernel));
+    kernel.allowed = ALLOWED_ALL;
+    for (size_t i = 0; i < two_interfaces.n; i++) {
+        kernel.attach_errors[i] = -EEXIST;
+        assert_does_not_open(-EEXIST, two_interfaces.names[i]);
+        kernel.attach_errors[i] = 0;
+        assert_false(kernel.attached[0] || kernel.attached[1]);
+    }
+    assert_int_equal(net_plane_open(DATAPLANE_KERNEL, &two_interfaces, &plane, &reason), 0);
+    assert_false(kernel.attached[0] || kernel.attached[1]);
+    net_plane_close(plane);
 }
 
 static void without_keys_nothing_is_installed(void **state)
@@ -1819,6 +2053,7 @@ int main(void)
         PLANE(a_pair_in_standby_takes_over_before_the_one_that_sent_is_gone),
         PLANE(a_pair_in_standby_that_sends_goes_on_when_another_one_comes),
         PLANE(a_pair_in_standby_sends_once_its_peer_has_sent_by_it),
+        PLANE(a_pair_that_could_not_be_used_is_again_as_the_peer_sends_once_more),
         PLANE(the_kernel_tells_of_packets_while_a_pair_is_in_standby_alone),
         PLANE(a_pair_in_standby_waits_for_its_peer_also_after_a_move),
         PLANE(a_kernel_that_does_not_tell_of_packets_has_the_pair_wait_until_it_is_used),
@@ -1834,7 +2069,9 @@ int main(void)
         PLANE(during_a_rekey_each_pair_moves_and_both_receive),
         PLANE(keys_that_the_kernel_does_not_show_are_not_made_up),
         PLANE(a_pair_that_could_not_be_moved_is_said_to_be_gone),
+        PLANE(a_pair_that_could_not_be_read_is_left_where_it_is_and_said_to_be_gone),
         PLANE(a_state_that_the_kernel_refuses_leaves_nothing_of_its_pair),
+        PLANE(an_spi_that_a_state_of_somebody_else_has_is_refused),
         PLANE(a_policy_that_the_kernel_refuses_leaves_nothing_of_its_pair),
         PLANE(a_network_that_is_refused_leaves_nothing_of_its_pair),
         PLANE(a_flush_of_states_by_somebody_else_is_told_of_each_sa_once),
@@ -1844,6 +2081,13 @@ int main(void)
         PLANE(an_sa_that_expires_is_told_as_such_and_not_as_taken_away),
         PLANE(what_others_delete_of_their_own_is_no_event),
         PLANE(a_kernel_without_esp_is_told_from_one_that_may_not_be_configured),
+        PLANE(what_expires_or_lets_in_a_packet_of_others_is_no_event),
+        PLANE(what_was_left_of_states_and_policies_goes_as_it_begins),
+        PLANE(what_stands_in_the_way_is_told_as_it_begins),
+        cmocka_unit_test(the_interface_that_can_not_be_made_is_named_as_it_begins),
+        cmocka_unit_test(
+            a_kernel_without_esp_leaves_it_to_user_space_and_both_are_told_where_neither_can),
+        PLANE(the_network_that_has_changed_is_looked_at_and_no_other),
         PLANE(without_keys_nothing_is_installed),
         PLANE(keys_are_refused_where_the_kernel_is_not_to_have_them),
         PLANE(a_pair_whose_own_address_is_not_known_is_refused_and_stays_where_it_is),

@@ -51,9 +51,10 @@ void __real_explicit_bzero(void *at, size_t size);
 void __wrap_explicit_bzero(void *at, size_t size);
 void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
 
+/* Whatever succeeds leaves errno as it likes (errno(3)). */
 static int fail_with(int error)
 {
-    errno = error;
+    errno = error ? error : EDOM;
     return error ? -1 : 0;
 }
 
@@ -149,6 +150,8 @@ ssize_t __wrap___recv_chk(int fd, void *buffer, size_t size, size_t room, int fl
 
 void __wrap_explicit_bzero(void *at, size_t size)
 {
+    if (size == 0)
+        return;
     assert_true(played.n_wiped < WIPES_MAX);
     played.wiped[played.n_wiped].at = at;
     played.wiped[played.n_wiped++].size = size;
@@ -270,6 +273,30 @@ static void a_socket_that_fails_is_told_and_the_request_wiped(void **state)
     (void)begin();
     datagram_new()->error = ENOMEM;
     assert_int_equal(netlink_send(netlink, "", 1, 1), -ENOMEM);
+}
+
+/* Nothing comes behind an empty datagram that is not read. */
+static void an_empty_datagram_is_no_answer_and_no_end(void **state)
+{
+    static const int words[] = {0, -EPERM};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(words); i++) {
+        const uint32_t sequence = begin();
+        (void)datagram_new();
+        acknowledge(datagram_new(), sequence, words[i]);
+        (void)datagram_new();
+        acknowledge(datagram_new(), sequence, 0);
+        assert_int_equal(netlink_call(netlink), words[i]);
+        assert_int_equal(played.next, words[i] == 0 ? 2 : 4);
+    }
+    (void)begin();
+    (void)datagram_new();
+    acknowledge(datagram_new(), 9, -EPERM);
+    (void)datagram_new();
+    acknowledge(datagram_new(), 10, 0);
+    assert_int_equal(netlink_send(netlink, "", 1, 9), -EPERM);
+    assert_int_equal(played.next, 4);
 }
 
 static int count(const struct nlmsghdr *header, void *userdata)
@@ -474,6 +501,7 @@ static void a_watch_reads_all_that_is_there_and_says_what_was_lost(void **state)
         (void)message_add(datagram_new(), RTM_NEWLINK, 0, 0, 16);
         if (overflows[i])
             datagram_new()->error = overflows[i];
+        (void)datagram_new(); /* an empty one is none that was lost */
         Datagram *datagram = datagram_new();
         (void)message_add(datagram, RTM_NEWLINK, 0, 0, 16);
         (void)message_add(datagram, RTM_NEWLINK, 0, 0, 16);
@@ -492,6 +520,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_answer_to_another_request_is_a_failure, setup, teardown),
         cmocka_unit_test_setup_teardown(a_socket_that_fails_is_told_and_the_request_wiped, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_empty_datagram_is_no_answer_and_no_end, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dump_is_read_over_several_datagrams_to_its_end, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(

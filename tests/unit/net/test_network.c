@@ -378,6 +378,7 @@ static void without_the_right_to_there_is_no_network(void **state)
     kernel.watch_failed = true;
     assert_int_equal(network_new(&network), -EMFILE);
     assert_null(network);
+    network_free(NULL);
 }
 
 static void an_interface_of_somebody_else_is_left_alone(void **state)
@@ -406,7 +407,9 @@ static void an_interface_of_somebody_else_is_left_alone(void **state)
 static void an_sa_has_its_address_and_routes_from_it_until_it_goes(void **state)
 {
     const SaOrder order = order_of(1, "10.0.0.2");
+    assert_true(network_is_idle(*state));
     assert_int_equal(add(*state, &order), 0);
+    assert_false(network_is_idle(*state));
     assert_int_equal(kernel.n_addresses, 1);
     assert_int_equal(kernel.n_routes, 1);
     const Route *route = route_of("192.168.0.0", 16);
@@ -418,6 +421,7 @@ static void an_sa_has_its_address_and_routes_from_it_until_it_goes(void **state)
     network_remove_sa(*state, 2);
     assert_int_equal(kernel.n_routes, 1);
     network_remove_sa(*state, 1);
+    assert_true(network_is_idle(*state));
     assert_nothing_left();
     assert_int_equal(kernel.n_mtus_set, 1);
 }
@@ -867,6 +871,21 @@ static void a_pin_follows_the_route_beneath_by_link_and_gateway(void **state)
     assert_int_equal(route_of("192.168.0.1", 32)->index, 5);
 }
 
+static void a_pair_is_refused_where_the_pin_of_its_segw_can_not_follow_the_way(void **state)
+{
+    SaOrder second = order_of(2, "10.0.0.2");
+    segw_put(&second, "192.168.0.1");
+    add_pinned(*state);
+    kernel.way.index = 4;
+    kernel.route_error = -ENETDOWN;
+    assert_int_equal(add(*state, &second), -ENETDOWN);
+    assert_non_null(strstr(reason.text, "a route to 192.168.0.1/32"));
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 2);
+    kernel.route_error = 0;
+    assert_int_equal(add(*state, &second), 0);
+    assert_int_equal(route_of("192.168.0.1", 32)->index, 4);
+}
+
 static void while_there_is_no_way_the_guard_stands_and_then_it_is_pinned(void **state)
 {
     const Prefix segw = prefix("192.168.0.1", 32);
@@ -974,6 +993,7 @@ int main(void)
         NETWORK_TEST(an_address_or_a_route_that_is_gone_is_told_of_its_own_sa_alone),
         NETWORK_TEST(a_pin_that_is_gone_is_pinned_again_and_no_loss),
         NETWORK_TEST(a_pin_follows_the_route_beneath_by_link_and_gateway),
+        NETWORK_TEST(a_pair_is_refused_where_the_pin_of_its_segw_can_not_follow_the_way),
         NETWORK_TEST(while_there_is_no_way_the_guard_stands_and_then_it_is_pinned),
         NETWORK_TEST(a_selector_of_the_segws_address_alone_makes_no_route_into_the_tunnel),
         NETWORK_TEST(where_another_table_has_the_way_the_kernel_is_asked_before_there_is_a_tunnel),

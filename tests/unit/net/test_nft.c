@@ -9,16 +9,34 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-enum { TABLES = NFNL_SUBSYS_NFTABLES << 8, MESSAGE_SIZE = 512, RULES_MAX = 4000 };
+enum {
+    TABLES = NFNL_SUBSYS_NFTABLES << 8,
+    MESSAGE_SIZE = 512,
+    RULES_MAX = 4000,
+    EXPRESSIONS_MAX = 16,
+    /* Of 120 KiB, and no message begins where less than two of the longest would have room. */
+    LAST_BEGINS_MAX = (120 - 2) * 1024,
+};
+
+/* What a rule asks of a packet, in turn. */
+typedef struct Asked {
+    char name[16];
+    uint32_t operator; /* of "cmp" */
+    uint8_t value;     /* its first octet */
+} Asked;
 
 static struct {
     unsigned n_sent, n_messages, n_acked;
     uint16_t first, last; /* types of messages */
     uint32_t acked, asked;
+    size_t last_begins;
+    size_t n_expressions;
+    Asked expressions[EXPRESSIONS_MAX]; /* of the rules */
     int send_error, dump_error;
     const struct nlmsghdr *answer; /* of the kernel's to a dump */
     _Alignas(max_align_t) uint8_t request[MESSAGE_SIZE];
@@ -28,6 +46,51 @@ int __wrap_netlink_send(Netlink *netlink, const void *messages, size_t size, uin
 struct nlmsghdr *__wrap_netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags,
                                       size_t extra_size, void *ret_extra);
 int __wrap_netlink_dump(Netlink *netlink, mnl_cb_t callback, void *userdata);
+
+static int read_value(const struct nlattr *attribute, void *userdata)
+{
+    if (mnl_attr_get_type(attribute) == NFTA_DATA_VALUE)
+        memcpy(userdata, mnl_attr_get_payload(attribute), 1);
+    return MNL_CB_OK;
+}
+
+static int read_comparison(const struct nlattr *attribute, void *userdata)
+{
+    Asked *asked = userdata;
+
+    if (mnl_attr_get_type(attribute) == NFTA_CMP_OP)
+        asked->operator= ntohl(mnl_attr_get_u32(attribute));
+    return mnl_attr_get_type(attribute) == NFTA_CMP_DATA
+               ? mnl_attr_parse_nested(attribute, read_value, &asked->value)
+               : MNL_CB_OK;
+}
+
+static int read_expression(const struct nlattr *attribute, void *userdata)
+{
+    Asked *asked = userdata;
+
+    if (mnl_attr_get_type(attribute) == NFTA_EXPR_NAME)
+        (void)snprintf(asked->name, sizeof(asked->name), "%s", mnl_attr_get_str(attribute));
+    return mnl_attr_get_type(attribute) == NFTA_EXPR_DATA && strcmp(asked->name, "cmp") == 0
+               ? mnl_attr_parse_nested(attribute, read_comparison, asked)
+               : MNL_CB_OK;
+}
+
+static int read_element(const struct nlattr *attribute, void *userdata)
+{
+    (void)userdata;
+    if (played.n_expressions == EXPRESSIONS_MAX)
+        return MNL_CB_OK;
+    return mnl_attr_parse_nested(attribute, read_expression,
+                                 &played.expressions[played.n_expressions++]);
+}
+
+static int read_rule(const struct nlattr *attribute, void *userdata)
+{
+    return mnl_attr_get_type(attribute) == NFTA_RULE_EXPRESSIONS
+               ? mnl_attr_parse_nested(attribute, read_element, userdata)
+               : MNL_CB_OK;
+}
 
 int __wrap_netlink_send(Netlink *netlink, const void *messages, size_t size, uint32_t last)
 {
@@ -44,6 +107,10 @@ int __wrap_netlink_send(Netlink *netlink, const void *messages, size_t size, uin
         if (played.n_messages++ == 0)
             played.first = header->nlmsg_type;
         played.last = header->nlmsg_type;
+        played.last_begins = size - (size_t)left;
+        if (header->nlmsg_type == (TABLES | NFT_MSG_NEWRULE))
+            assert_int_equal(mnl_attr_parse(header, sizeof(struct nfgenmsg), read_rule, NULL),
+                             MNL_CB_OK);
         if (header->nlmsg_flags & NLM_F_ACK) {
             played.n_acked++;
             played.acked = header->nlmsg_seq;
@@ -154,6 +221,63 @@ static void a_batch_that_has_no_room_is_not_sent_in_part(void **state)
     assert_int_equal(played.asked, fits + 1);
 }
 
+static void a_batch_is_taken_while_its_last_message_has_room_and_no_longer(void **state)
+{
+    /* All but one are 116 octets each: nearly as much as there is room for. */
+    enum { COUNTERS = 1040, NAME_SIZE = 66, NAME_MAX_SIZE = 400 };
+    size_t most = 0;
+
+    (void)state;
+    for (size_t last = 1; last < NAME_MAX_SIZE; last++) {
+        char name[NAME_MAX_SIZE] = {0}, last_name[NAME_MAX_SIZE] = {0};
+        NftBatch *batch = NULL;
+
+        memset(name, 'a', NAME_SIZE);
+        memset(last_name, 'a', last);
+        assert_int_equal(nft_batch_new("tred", &batch), 0);
+        for (unsigned i = 0; i < COUNTERS; i++)
+            nft_add_counter(batch, name);
+        nft_add_counter(batch, last_name);
+        memset(&played, 0, sizeof(played));
+        if (nft_batch_commit(batch, NULL) == 0)
+            most = played.last_begins;
+        nft_batch_free(batch);
+    }
+    assert_int_equal(most, LAST_BEGINS_MAX);
+}
+
+static void assert_asks(size_t nth, const char *name, enum nft_cmp_ops operator, uint8_t value)
+{
+    assert_string_equal(played.expressions[nth].name, name);
+    if (strcmp(name, "cmp") != 0)
+        return;
+    assert_int_equal(played.expressions[nth].operator, operator);
+    assert_int_equal(played.expressions[nth].value, value);
+}
+
+static void a_value_is_compared_once_and_a_range_at_both_its_ends(void **state)
+{
+    const uint8_t from = 3, to = 9;
+    NftBatch *batch = NULL;
+
+    (void)state;
+    assert_int_equal(nft_batch_new("tred", &batch), 0);
+    nft_rule_begin(batch, "out");
+    nft_match_payload(batch, NFT_PAYLOAD_NETWORK_HEADER, 8, &from, &from, 1);
+    nft_match_payload(batch, NFT_PAYLOAD_NETWORK_HEADER, 9, &from, &to, 1);
+    nft_drop(batch, "dropped");
+    assert_int_equal(nft_batch_commit(batch, NULL), 0);
+    nft_batch_free(batch);
+    assert_int_equal(played.n_expressions, 7);
+    assert_asks(0, "payload", 0, 0);
+    assert_asks(1, "cmp", NFT_CMP_EQ, from);
+    assert_asks(2, "payload", 0, 0);
+    assert_asks(3, "cmp", NFT_CMP_GTE, from);
+    assert_asks(4, "cmp", NFT_CMP_LTE, to);
+    assert_asks(5, "objref", 0, 0);
+    assert_asks(6, "immediate", 0, 0);
+}
+
 /* A message of nf_tables, with a table's name of that size. */
 static bool tells(uint16_t type, uint16_t attribute, const char *name, size_t size)
 {
@@ -212,6 +336,8 @@ int main(void)
         NFT(rules_are_sent_between_the_ends_of_one_batch),
         NFT(what_the_kernel_says_of_a_batch_is_told),
         NFT(a_batch_that_has_no_room_is_not_sent_in_part),
+        NFT(a_batch_is_taken_while_its_last_message_has_room_and_no_longer),
+        NFT(a_value_is_compared_once_and_a_range_at_both_its_ends),
         NFT(what_is_deleted_of_our_table_is_told_from_all_else),
         NFT(a_counter_is_what_the_kernel_has_counted_of_packets),
     };

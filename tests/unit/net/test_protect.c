@@ -19,6 +19,7 @@ static struct {
     unsigned n_commits, n_deleted;
     ProtectRules rules; /* as they were written last */
     IkeTs local, written_local;
+    bool no_memory;
     bool lost, changed; /* what a watch hears */
     uint32_t teller;    /* who deletes rules; 0: nobody */
 } played;
@@ -39,6 +40,8 @@ int __wrap_nft_counter_get(Netlink *netlink, const char *table, const char *name
 bool __wrap_nft_tells_deletion(const struct nlmsghdr *header, const char *table);
 void __wrap_protect_rules_write(const ProtectRules *rules, NftBatch *batch);
 int __wrap_local_networks(Netlink *netlink, IkeTs *ret);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
 
 /* What is given out is never looked into. */
 static char netlink_there, rules_watch_there, networks_watch_there, batch_there;
@@ -154,9 +157,14 @@ void __wrap_protect_rules_write(const ProtectRules *rules, NftBatch *batch)
     played.written_local = *rules->local;
 }
 
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return played.no_memory ? NULL : __real_calloc(n, size);
+}
+
 int __wrap_local_networks(Netlink *netlink, IkeTs *ret)
 {
-    (void)netlink;
+    assert_ptr_equal(netlink, &netlink_there);
     if (played.local_error == 0)
         *ret = played.local;
     return played.local_error;
@@ -285,6 +293,9 @@ static void what_fails_while_they_are_opened_is_told(void **state)
         assert_int_equal(open_as(PROTECT_YES), -EPERM);
         *errors[i] = 0;
     }
+    played.no_memory = true;
+    assert_int_equal(open_as(PROTECT_YES), -ENOMEM);
+    played.no_memory = false;
 }
 
 static void where_none_are_wanted_those_before_are_deleted(void **state)
@@ -516,6 +527,24 @@ static void an_sa_that_moves_has_both_ways_until_its_move_ends(void **state)
     protection = NULL;
 }
 
+/* One of two that go the same way. */
+static void after_a_move_the_rules_have_the_ways_as_the_pairs_have_them(void **state)
+{
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(open_as(PROTECT_YES), 0);
+    assert_int_equal(add_from(1, 5, 40000), 0);
+    assert_int_equal(add_from(2, 5, 40000), 0);
+    assert_int_equal(protection_add_way(protection, 1, &(SaPath){.local = outer(40001)}, &reason),
+                     0);
+    assert_int_equal(played.rules.n_ways, 2);
+    protection_end_move(protection, 1, true);
+    assert_int_equal(played.rules.n_ways, 2);
+    assert_int_equal(port_of(&played.rules.ways[0]), 40001);
+    assert_int_equal(port_of(&played.rules.ways[1]), 40000);
+}
+
 static void rules_that_somebody_else_deletes_are_put_back(void **state)
 {
     (void)state;
@@ -674,6 +703,7 @@ int main(void)
         PROTECT_TEST(an_sa_has_so_many_addresses_and_none_more),
         PROTECT_TEST(rules_that_the_kernel_does_not_take_leave_those_before),
         PROTECT_TEST(an_sa_that_moves_has_both_ways_until_its_move_ends),
+        PROTECT_TEST(after_a_move_the_rules_have_the_ways_as_the_pairs_have_them),
         PROTECT_TEST(rules_that_somebody_else_deletes_are_put_back),
         PROTECT_TEST(no_pair_comes_or_goes_on_rules_that_are_missing),
         PROTECT_TEST(after_rules_of_which_nobody_knows_the_next_pair_brings_its_own),

@@ -17,6 +17,7 @@
 
 static struct {
     int name_error, clear_error, attach_error, add_error, open_error;
+    bool no_memory;
     unsigned long fails; /* the ioctl that does, with EBUSY */
     unsigned n_networks, n_cleared, n_added;
     unsigned n_added_of[DATAPLANE_INTERFACES_MAX];
@@ -132,8 +133,17 @@ int __wrap_ioctl(int fd, unsigned long request, ...);
 int __wrap_open64(const char *path, int flags, ...)
 {
     assert_string_equal(path, "/dev/net/tun");
-    errno = played.open_error;
-    return played.open_error ? -1 : __real_open64("/dev/null", flags);
+    const int fd = played.open_error ? -1 : __real_open64("/dev/null", flags);
+    errno = played.open_error ? played.open_error : EDOM; /* which success leaves as it likes */
+    return fd;
+}
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return played.no_memory ? NULL : __real_calloc(n, size);
 }
 
 int __wrap_ioctl(int fd, unsigned long request, ...)
@@ -283,6 +293,11 @@ static void a_tun_device_that_is_not_to_be_had_is_told_before_there_is_an_sa(voi
         assert_non_null(strstr(reason.text, examples[i].why));
         assert_null(plane);
     }
+    Reason reason = {0};
+    played.no_memory = true;
+    assert_int_equal(open_plane(&reason), -ENOMEM);
+    assert_string_equal(reason.text, "Out of memory");
+    played.no_memory = false;
 }
 
 static void the_first_sa_brings_the_tun_and_the_last_takes_the_interface_along(void **state)
@@ -343,6 +358,11 @@ static void an_interface_that_can_not_be_made_leaves_nothing(void **state)
         assert_false(played.attached[0]);
     }
     played.fails = 0;
+    played.open_error = EMFILE;
+    assert_int_equal(add(300, &tun, &reason), -EMFILE);
+    assert_non_null(strstr(reason.text, "Too many open files"));
+    assert_int_equal(tun, -1);
+    played.open_error = 0;
     played.attach_error = -ENODEV;
     assert_int_equal(add(300, &tun, &reason), -ENODEV);
     assert_int_equal(tun, -1);

@@ -11,9 +11,10 @@
 
 #include <cmocka.h>
 
-enum { OTHERS = 3 };
+enum { OTHERS = 4, ASKED_AT_ONCE_MAX = 64 };
 
-static const uint32_t not_ours[OTHERS] = {0, XFRM_IF_ID - 1, XFRM_IF_ID + DATAPLANE_INTERFACES_MAX};
+static const uint32_t not_ours[OTHERS] = {0, XFRM_IF_ID - 1, XFRM_IF_ID + DATAPLANE_INTERFACES_MAX,
+                                          XFRM_IF_ID + 0x100};
 
 static void answer_state(uint32_t spi, uint32_t if_id)
 {
@@ -103,6 +104,20 @@ static void leave(size_t states, size_t policies)
         answer_policy((uint16_t)(100 + i), XFRM_IF_ID + i % DATAPLANE_INTERFACES_MAX);
 }
 
+/* The most requests of one type in a row. */
+static size_t longest_run(uint16_t type)
+{
+    size_t longest = 0, run = 0;
+
+    for (size_t i = 0; i < played.n_requests; i++) {
+        const struct nlmsghdr *request =
+            (const struct nlmsghdr *)(const void *)played.requests[i].octets;
+        run = request->nlmsg_type == type ? run + 1 : 0;
+        longest = run > longest ? run : longest;
+    }
+    return longest;
+}
+
 static void all_of_ours_is_cleared_and_nothing_else(void **state)
 {
     static const size_t counts[] = {0, 1, 63, 64, 65, 127, 128, 129, 140};
@@ -112,6 +127,9 @@ static void all_of_ours_is_cleared_and_nothing_else(void **state)
         leave(counts[i], counts[ELEMENTS(counts) - 1 - i]);
         assert_int_equal(xfrm_clear(played_netlink), 0);
         assert_int_equal(played.n_answers, 2 * OTHERS);
+        /* So many of one dump have room. */
+        assert_true(longest_run(XFRM_MSG_DELSA) <= ASKED_AT_ONCE_MAX);
+        assert_true(longest_run(XFRM_MSG_DELPOLICY) <= ASKED_AT_ONCE_MAX);
     }
 }
 
