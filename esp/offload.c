@@ -249,7 +249,8 @@ static bool ip_continues(const Coalescer *held, const Packet *packet)
            read_u16_at(packet->bytes, IPV4_ID) == held->next_id;
 }
 
-/* Ports, acknowledgement, window and options equal; the sequence number the next one. */
+/* Ports, acknowledgement, the header's size, window and options equal; the sequence number the next
+ * one. */
 static bool tcp_continues(const Coalescer *held, const Packet *packet)
 {
     size_t tcp = packet->header_size;
@@ -264,8 +265,8 @@ static bool joins(Coalescer *held, const Packet *packet, size_t headers_size)
 {
     size_t payload_size = packet->bytes.size - headers_size;
     if (held->closed || held->n_packets == COALESCE_PACKETS_MAX || headers_size == 0 ||
-        headers_size != held->headers_size || packet->version != held->first.version ||
-        payload_size > held->payload_size || held->size + payload_size > IP_PACKET_MAX)
+        packet->version != held->first.version || payload_size > held->payload_size ||
+        held->size + payload_size > IP_PACKET_MAX)
         return false;
     if (!ip_continues(held, packet) || !tcp_continues(held, packet))
         return false;

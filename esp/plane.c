@@ -55,9 +55,9 @@ int plane_timeout(const Plane *plane)
     }
     if (next_ms == UINT64_MAX)
         return -1;
-    if (next_ms <= now_ms)
-        return 0;
-    return next_ms - now_ms > INT_MAX ? INT_MAX : (int)(next_ms - now_ms);
+    next_ms = next_ms > now_ms ? next_ms : now_ms;
+    const uint64_t left_ms = next_ms - now_ms;
+    return left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
 /* Of those in standby the oldest comes first: where it sends already, as the one before it is gone,
@@ -81,7 +81,7 @@ static bool fits_as_well(Fitness a, Fitness b)
 
 static bool fits_better(Fitness a, Fitness b)
 {
-    return a.dscp != b.dscp ? a.dscp < b.dscp : a.narrowness > b.narrowness;
+    return a.dscp < b.dscp || (a.dscp == b.dscp && a.narrowness > b.narrowness);
 }
 
 /* Of the interface's SAs whose selectors take the packet in the one with the narrowest, as in an

@@ -44,7 +44,7 @@ uint64_t replay_window_infer(const ReplayWindow *window, uint32_t low, bool esn)
      * the window. Its lower edge is `highest - REPLAY_WINDOW + 1`, or 1 for a young SA. */
     uint64_t edge = window->highest < REPLAY_WINDOW ? 0 : window->highest - REPLAY_WINDOW + 1;
     uint64_t sequence = (edge & ~(uint64_t)UINT32_MAX) | low;
-    if (sequence < edge && sequence <= UINT64_MAX - (UINT64_C(1) << 32))
+    if (sequence < edge && sequence >> 32 != UINT32_MAX)
         sequence += UINT64_C(1) << 32;
     return sequence;
 }

@@ -394,6 +394,34 @@ static void without_an_icv_nothing_is_sealed_and_nothing_opened(void **state)
     no_mac = false;
 }
 
+static bool no_context;
+
+EVP_CIPHER_CTX *__real_EVP_CIPHER_CTX_new(void);
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void);
+
+EVP_CIPHER_CTX *__wrap_EVP_CIPHER_CTX_new(void)
+{
+    return no_context ? NULL : __real_EVP_CIPHER_CTX_new();
+}
+
+static void without_memory_for_its_cipher_there_is_no_sa(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(answers); i++) {
+        _cleanup_(esp_freep) Esp *esp = NULL;
+        EspSuite suite;
+        assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE,
+                                            IKE_GROUP_NONE, true, &suite),
+                         0);
+        _cleanup_(secret_freep) Secret *key =
+            secret_from_hex("000102030405060708090a0b0c0d0e0fa0a1a2a3");
+        no_context = true;
+        assert_true(esp_new(ESP_INBOUND, &suite, SPI, key, NULL, &esp) < 0);
+        no_context = false;
+        assert_null(esp);
+    }
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -420,6 +448,7 @@ int main(void)
         cmocka_unit_test(authentic_padding_longer_than_the_packet_is_refused),
         cmocka_unit_test(a_key_of_another_size_is_refused),
         cmocka_unit_test(without_an_icv_nothing_is_sealed_and_nothing_opened),
+        cmocka_unit_test(without_memory_for_its_cipher_there_is_no_sa),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -135,6 +135,37 @@ static void what_does_not_continue_the_stream_does_not_join(void **state)
     check_refused(segment_number(6, 2));
 }
 
+/* Each field of the IP header that is not the packet's own, in either version. */
+static void a_segment_with_another_ip_header_does_not_join(void **state)
+{
+    static const struct {
+        uint8_t version, at, bits;
+    } fields[] = {
+        {4, 1, 0xb8}, /* DSCP */
+        {4, 6, 0x40}, /* DF */
+        {4, 8, 1},    /* TTL */
+        {6, 1, 0x10}, /* traffic class */
+        {6, 3, 1},    /* flow label */
+        {6, 7, 1},    /* hop limit */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(fields); i++) {
+        static Coalescer coalescer;
+        const TcpPacket first = segment_number(fields[i].version, 0);
+        const TcpPacket second = segment_number(fields[i].version, 1);
+        Packet packet;
+        memset(&coalescer, 0, sizeof(coalescer));
+        assert_true(add(&coalescer, &first, 0));
+        const size_t size = tcp_packet_write(&second, slots[1]);
+        slots[1][fields[i].at] ^= fields[i].bits;
+        assert_int_equal(packet_parse((Bytes){slots[1], size}, &packet), 0);
+        assert_false(coalescer_add(&coalescer, &packet, slots[1]));
+        slots[1][fields[i].at] ^= fields[i].bits;
+        assert_true(coalescer_add(&coalescer, &packet, slots[1]));
+    }
+}
+
 static void nothing_joins_behind_a_shorter_segment_or_a_push(void **state)
 {
     (void)state;
@@ -202,6 +233,14 @@ static void a_joined_packet_never_outgrows_64_kib_or_64_parts(void **state)
             break;
     }
     assert_int_equal(n, (INNER_SIZE_MAX - 52) / 1500);
+    /* To the octet. */
+    TcpPacket last = segment_number(4, n);
+    last.sequence = (uint32_t)(n * 1500);
+    last.payload_size = (INNER_SIZE_MAX - 52) % 1500 + 1;
+    assert_false(add(&coalescer, &last, n));
+    last.payload_size--;
+    assert_true(add(&coalescer, &last, n));
+    assert_int_equal(finish(&coalescer, &header), INNER_SIZE_MAX);
 }
 
 /* Behind the page that it ends with is one that can't be read. */
@@ -272,6 +311,7 @@ int main(void)
         cmocka_unit_test(ipv6_segments_join_into_the_packet_that_they_were_cut_from),
         cmocka_unit_test(a_single_packet_passes_unchanged),
         cmocka_unit_test(what_does_not_continue_the_stream_does_not_join),
+        cmocka_unit_test(a_segment_with_another_ip_header_does_not_join),
         cmocka_unit_test(nothing_joins_behind_a_shorter_segment_or_a_push),
         cmocka_unit_test(a_segment_with_a_wrong_checksum_does_not_join),
         cmocka_unit_test(a_joined_packet_never_outgrows_64_kib_or_64_parts),

@@ -110,6 +110,10 @@ static void a_header_that_does_not_fit_the_packet_is_refused(void **state)
     bad = good;
     bad.csum_start = (uint16_t)(size - 17);
     assert_int_equal(segmenter_init(&segmenter, &bad, &packet), -EBADMSG);
+    bad.gso_type = VIRTIO_NET_HDR_GSO_NONE;
+    assert_int_equal(segmenter_init(&segmenter, &bad, &packet), -EBADMSG);
+    bad.csum_start--; /* its last two octets */
+    assert_int_equal(segmenter_init(&segmenter, &bad, &packet), 0);
     bad = good;
     bad.gso_size = 0;
     assert_int_equal(segmenter_init(&segmenter, &bad, &packet), -EBADMSG);

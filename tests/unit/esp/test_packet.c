@@ -170,6 +170,30 @@ static void a_packet_cut_short_anywhere_is_refused(void **state)
     }
 }
 
+/* Were it read on, what lacks would be zeros, and its last header no next one (RFC 8200 4.7). */
+static void ipv6_headers_that_are_cut_short_are_refused_whatever_they_say(void **state)
+{
+    enum { HEADER = 40, EXTENSION = 8, NO_NEXT = 59 };
+    static const uint8_t extensions[] = {0, 43, 44, 60};
+
+    (void)state;
+    for (size_t size = 1; size <= HEADER; size++) {
+        uint8_t octets[HEADER] = {0x60, [6] = NO_NEXT};
+        Packet packet;
+        assert_int_equal(packet_parse((Bytes){octets, size}, &packet),
+                         size < HEADER ? -EBADMSG : 0);
+    }
+    for (size_t i = 0; i < ELEMENTS(extensions); i++) {
+        for (size_t size = 0; size <= EXTENSION; size++) {
+            uint8_t octets[HEADER + EXTENSION] = {
+                0x60, [5] = (uint8_t)size, [6] = extensions[i], [HEADER] = NO_NEXT};
+            Packet packet;
+            assert_int_equal(packet_parse((Bytes){octets, HEADER + size}, &packet),
+                             size < EXTENSION ? -EBADMSG : 0);
+        }
+    }
+}
+
 static void nonsense_in_the_ip_header_is_refused(void **state)
 {
     (void)state;
@@ -416,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_first_fragment_has_its_ports),
         cmocka_unit_test(octets_beyond_the_packets_own_length_are_cut_off),
         cmocka_unit_test(a_packet_cut_short_anywhere_is_refused),
+        cmocka_unit_test(ipv6_headers_that_are_cut_short_are_refused_whatever_they_say),
         cmocka_unit_test(nonsense_in_the_ip_header_is_refused),
         cmocka_unit_test(direction_decides_which_selector_the_source_must_match),
         cmocka_unit_test(addresses_match_from_the_first_to_the_last_of_the_range),

@@ -34,6 +34,17 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
     return r;
 }
 
+/* Which allocation fails, from now on; 1: the next; 0: none. */
+static unsigned memory_fails_at;
+
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return memory_fails_at > 0 && --memory_fails_at == 0 ? NULL : __real_calloc(n, size);
+}
+
 /* Two planes that are each other's peer over the loopback. */
 typedef struct End {
     Plane *plane;
@@ -1071,6 +1082,8 @@ static void nobody_wakes_up_before_a_lifetime_ends(void **state)
     assert_in_range(plane_timeout(lab->a.plane), 3590 * 1000, 3600 * 1000);
     monotonic_later_ms = 3600 * 1000;
     assert_int_equal(plane_timeout(lab->a.plane), 0);
+    monotonic_later_ms += 5000; /* it is overdue */
+    assert_int_equal(plane_timeout(lab->a.plane), 0);
     assert_int_equal(plane_forward(lab->a.plane, NULL, 0), 0);
     assert_true(plane_event(lab->a.plane, &event));
     assert_int_equal(plane_timeout(lab->a.plane), -1);
@@ -1160,6 +1173,44 @@ static void a_socket_that_was_left_is_not_read_without_a_tun(void **state)
     assert_int_equal(plane_poll(lab->a.plane, polled), 0);
 }
 
+/* Plane, inbox and outbox; SA, and each of its directions. */
+static void
+without_memory_there_is_no_plane_and_no_sa_and_the_next_order_is_carried_out(void **state)
+{
+    Lab *lab = *state;
+    for (unsigned i = 1; i <= 3; i++) {
+        Plane *plane = NULL;
+        memory_fails_at = i;
+        assert_int_equal(plane_new(&plane), -ENOMEM);
+        assert_null(plane);
+    }
+    plane_free(NULL);
+    _cleanup_(sa_order_freep) SaOrder *sa =
+        sa_order_new(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, true);
+    for (unsigned i = 1; i <= 3; i++) {
+        memory_fails_at = i;
+        assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), -ENOMEM);
+        assert_int_equal(memory_fails_at, 0);
+    }
+    assert_int_equal(give(lab->a.plane, &(Order){.type = ORDER_ADD_SA, .sa = sa}, -1), 0);
+}
+
+/* What is behind it is the host's next one. */
+static void a_packet_of_no_octets_is_counted_and_the_next_one_goes(void **state)
+{
+    Lab *lab = *state;
+    const TcpPacket tcp = {.version = 4, .flags = TCP_ACK, .payload_size = 333};
+    const uint8_t none[HEADER_SIZE] = {0};
+    add_sa(&lab->a, &lab->b, 0x1001);
+    add_sa(&lab->b, &lab->a, 0x1001);
+    assert_int_equal(send(lab->a.host, none, sizeof(none), 0), sizeof(none));
+    host_sends(&lab->a, &tcp, 0);
+    forward(&lab->a);
+    assert_int_equal(plane_counters_of(&lab->a).no_sa_out, 1);
+    forward(&lab->b);
+    host_receives(&lab->b, &tcp, 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -1213,6 +1264,8 @@ int main(void)
         plane_test(nobody_wakes_up_before_a_lifetime_ends),
         plane_test(a_reached_lifetime_is_reported_once),
         plane_test(what_the_host_does_not_take_is_counted),
+        plane_test(a_packet_of_no_octets_is_counted_and_the_next_one_goes),
+        plane_test(without_memory_there_is_no_plane_and_no_sa_and_the_next_order_is_carried_out),
         plane_test(what_has_nothing_to_read_is_not_read),
         plane_test(a_packet_that_can_not_be_sealed_ends_the_plane),
         plane_test(what_had_come_to_a_socket_that_was_left_is_received_too),

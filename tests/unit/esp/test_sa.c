@@ -340,6 +340,7 @@ static void a_key_that_does_not_fit_in_either_direction_makes_no_sa(void **state
     assert_int_equal(sa_new(order, -1, 1000, &sa), -EINVAL);
     order->encr_out = out;
     assert_null(sa);
+    sa_free(sa);
 }
 
 static int setup(void **state)

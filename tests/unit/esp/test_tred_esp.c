@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -76,6 +77,61 @@ static void it_answers_one_order_after_the_other_those_that_fail_among_them(void
     assert_int_equal(error_of(&running, ORDER_OPEN_TUN, 3, -1), -EBADF);
     assert_int_equal(error_of(&running, ORDER_PLANE_COUNTERS, 0xffffffff, -1), 0);
     assert_int_equal(running_end(&running), EX_OK);
+}
+
+static Secret *secret_of(size_t size)
+{
+    Secret *secret = NULL;
+    assert_int_equal(secret_new(size, &secret), 0);
+    memset(secret->data, 1, size);
+    return secret;
+}
+
+/* Before any packet has come. */
+static void it_tells_of_a_lifetime_that_is_over_unasked(void **state)
+{
+    static uint8_t frame[ORDER_SIZE_MAX];
+    int ends[2], fd = -1;
+    Report report;
+    SaOrder sa = {
+        .spi_in = 0x1001,
+        .spi_out = 0x1002,
+        .local.ss_family = AF_INET,
+        .udp_encapsulated = true,
+        .mtu = 1400,
+        .soft.seconds = 1,
+        .ts_local = {.n_selectors = 1, .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE}}},
+        .ts_remote = {.n_selectors = 1, .selectors = {{.type = IKE_TS_IPV4_ADDR_RANGE}}},
+    };
+
+    const struct sockaddr_in segw = {.sin_family = AF_INET, .sin_port = htons(4500)};
+
+    (void)state;
+    memcpy(&sa.remote, &segw, sizeof(segw));
+    assert_int_equal(secrets_init(), 0);
+    assert_int_equal(esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE,
+                                        true, &sa.suite),
+                     0);
+    const size_t size = sa.suite.cipher->key_size + sa.suite.cipher->salt_size;
+    _cleanup_(secret_freep) Secret *in = secret_of(size), *out = secret_of(size);
+    sa.encr_in = in;
+    sa.encr_out = out;
+    channel_make(ends);
+    const Running running = running_begin(command);
+    assert_int_equal(error_of(&running, ORDER_OPEN_TRANSPORT, 1, ends[1]), 0);
+    give(&running, &(Order){.type = ORDER_ADD_SA, .number = 2, .sa = &sa}, -1);
+    for (unsigned i = 0; i < 2; i++) {
+        const int got = helper_receive(running.channel, frame, sizeof(frame), &fd);
+        assert_true(got > 0);
+        assert_int_equal(report_decode((Bytes){frame, (size_t)got}, &report), 0);
+        assert_int_equal(report.answer.type, i == 0 ? ORDER_ADD_SA : 0);
+        assert_int_equal(report.answer.error, 0);
+    }
+    assert_int_equal(report.event.type, DATAPLANE_SOFT_LIFETIME);
+    assert_int_equal(report.event.spi_in, 0x1001);
+    assert_int_equal(running_end(&running), EX_OK);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
 }
 
 static void what_comes_with_an_order_is_the_orders_alone(void **state)
@@ -155,6 +211,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(it_takes_no_argument_and_nothing_but_a_socket),
         cmocka_unit_test(it_ends_well_when_tred_has_closed_its_end),
         cmocka_unit_test(it_answers_one_order_after_the_other_those_that_fail_among_them),
+        cmocka_unit_test(it_tells_of_a_lifetime_that_is_over_unasked),
         cmocka_unit_test(what_comes_with_an_order_is_the_orders_alone),
         cmocka_unit_test(what_is_no_order_ends_it),
         cmocka_unit_test(nothing_is_answered_after_what_is_no_order),
