@@ -41,9 +41,8 @@ static int handle_retry(sd_event_source *source, uint64_t usec, void *userdata)
 static void retry_later(DataPlane *plane)
 {
     sd_event *event = plane->options->event;
-    plane->retry_us = plane->retry_us == 0 ? RETRY_FIRST_US : 2 * plane->retry_us;
-    if (plane->retry_us > RETRY_MAX_US)
-        plane->retry_us = RETRY_MAX_US;
+    const uint64_t next_us = plane->retry_us == 0 ? RETRY_FIRST_US : 2 * plane->retry_us;
+    plane->retry_us = next_us < RETRY_MAX_US ? next_us : RETRY_MAX_US;
     plane->retry = sd_event_source_disable_unref(plane->retry);
     int r = sd_event_add_time_relative(event, &plane->retry, CLOCK_MONOTONIC, plane->retry_us, 0,
                                        handle_retry, plane);
@@ -253,7 +252,7 @@ int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, Reason *rea
 {
     _cleanup_(dataplane_closep) DataPlane *plane = NULL;
     int r = dataplane_begin(options, &plane, reason);
-    if (r >= 0 && plane)
+    if (r >= 0)
         r = dataplane_await(plane, reason);
     if (r >= 0)
         *ret = steal_pointer(plane);

@@ -452,11 +452,8 @@ int dataplane_add_sa(DataPlane *plane, const SaOrder *order, const Transport *tr
         .userdata = userdata,
     };
     int r = begin_adding(plane, order, sa);
-    if (r < 0) { /* nobody has heard of it yet */
+    if (r < 0) /* nobody has heard of it yet, nor of a transport for it */
         plane->n_sas--;
-        if (plane->mode == DATAPLANE_USER)
-            plane_transport_release(plane, transport);
-    }
     plane_pmtu_follow(plane);
     return r;
 }

@@ -71,8 +71,8 @@ static void update_timer(OrderLink *link)
 {
     uint64_t first = UINT64_MAX;
     for (size_t i = 0; i < link->n_pending; i++) {
-        if (link->pending[i].deadline < first)
-            first = link->pending[i].deadline;
+        const uint64_t deadline = link->pending[i].deadline;
+        first = deadline < first ? deadline : first;
     }
     if (first == UINT64_MAX) {
         (void)sd_event_source_set_enabled(link->timer, SD_EVENT_OFF);
@@ -252,9 +252,8 @@ int order_link_connect(const char *name, const char *path, sd_event *event,
 {
     _cleanup_(order_link_freep) OrderLink *link = NULL;
     int r = link_new(name, event, callbacks, &link);
-    if (r < 0)
-        return r;
-    r = local_connect(path, &link->process.channel);
+    if (r >= 0)
+        r = local_connect(path, &link->process.channel);
     if (r >= 0)
         r = watch(link);
     if (r >= 0)

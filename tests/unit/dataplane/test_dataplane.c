@@ -55,6 +55,10 @@ static struct {
     char given_up[64];
     const char *started_with; /* an argument */
     unsigned n_left;          /* orders to one that is not there */
+    unsigned n_turns;         /* of the loop */
+    int turn_error;           /* of its second turn */
+    int open_error;           /* what tred-net answers then */
+    bool no_memory;
 } played;
 
 /* In the place of sd-event's and transport.c's (--wrap): what looks at the path MTU, and what there
@@ -163,6 +167,22 @@ void order_link_give(OrderLink *link, const Order *order, int fd, uint64_t deadl
     };
 }
 
+/* In the place of the C library's (--wrap). */
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return played.no_memory ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return played.no_memory ? NULL : __real_malloc(size);
+}
+
 /* A helper answers its next order, which must be this one. */
 static void answer(OrderLink *link, OrderType type, uint32_t id, int error)
 {
@@ -192,6 +212,26 @@ static void answer_all(OrderLink *link)
 {
     while (link->n_answered < link->n_given)
         answer(link, link->given[link->n_answered].type, link->given[link->n_answered].id, 0);
+}
+
+/* In the place of sd-event's (--wrap): in the second turn tred-net has answered. */
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout);
+
+int __wrap_sd_event_run(sd_event *event, uint64_t timeout)
+{
+    (void)event, (void)timeout;
+    if (++played.n_turns < 2)
+        return 1;
+    if (played.turn_error < 0)
+        return played.turn_error;
+    if (played.given_up[0] != '\0') { /* in the third it is lost */
+        net.callbacks.lost(played.given_up, net.callbacks.userdata);
+        return 1;
+    }
+    answer(&net, ORDER_OPEN, 0, played.open_error);
+    answer_all(&net);
+    answer_all(&esp);
+    return 1;
 }
 
 static const Given *newest(const OrderLink *link)
@@ -608,6 +648,66 @@ static void the_user_plane_moves_to_no_place_without_encapsulation(void **state)
         -EOPNOTSUPP);
     assert_int_equal(esp.n_answered, esp.n_given);
     assert_int_equal(told.n, 0);
+}
+
+static void a_move_that_there_is_no_memory_for_leaves_the_pair_and_no_transport(void **state)
+{
+    Lab *lab = *state;
+    Told told = {0};
+    add_sa(lab, 300);
+    played.no_memory = true;
+    assert_int_equal(move(lab, &lab->second, &told), -ENOMEM);
+    played.no_memory = false;
+    assert_int_equal(told.n, 0);
+    assert_int_equal(esp.given[esp.n_given - 2].type, ORDER_OPEN_TRANSPORT);
+    assert_int_equal(newest(&esp)->type, ORDER_CLOSE_TRANSPORT);
+    assert_int_equal(newest(&esp)->id, esp.given[esp.n_given - 2].id);
+    answer_all(&esp);
+    assert_int_equal(move(lab, &lab->second, &told), 0);
+}
+
+/* RFC 6040: else nothing is known of what a router has marked. */
+static void the_socket_of_a_pair_in_user_space_shows_what_its_packets_are_marked_with(void **state)
+{
+    Lab *lab = *state;
+    int shown = 0;
+    socklen_t size = sizeof(shown);
+    assert_int_equal(getsockopt(lab->first.esp_fd, IPPROTO_IP, IP_RECVTOS, &shown, &size), 0);
+    assert_int_equal(shown, 0);
+    add_sa(lab, 300);
+    assert_int_equal(getsockopt(lab->first.esp_fd, IPPROTO_IP, IP_RECVTOS, &shown, &size), 0);
+    assert_int_equal(shown, 1);
+}
+
+static void a_plane_that_is_waited_for_is_open_then_or_says_why_not(void **state)
+{
+    static const struct {
+        int turn_error, open_error, expected;
+        unsigned n_turns;
+        const char *why;
+    } cases[] = {
+        {0, 0, 0, 2, ""},
+        {-EIO, 0, -EIO, 2, "Input/output error"},
+        {0, -EPERM, -ENOTCONN, 3, "no"},
+    };
+    Lab *lab = *state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Reason reason = {0};
+        dataplane_close(steal_pointer(lab->plane));
+        played.n_turns = 0;
+        played.turn_error = cases[i].turn_error;
+        played.open_error = cases[i].open_error;
+        played.may_be_given_up = cases[i].open_error < 0;
+        assert_int_equal(dataplane_open(&lab->options, &lab->plane, &reason), cases[i].expected);
+        assert_int_equal(played.n_turns, cases[i].n_turns);
+        assert_string_equal(reason.text, cases[i].why);
+        assert_int_equal(lab->plane != NULL, cases[i].expected == 0);
+    }
+    Reason reason = {0};
+    played.no_memory = true;
+    assert_int_equal(dataplane_open(&lab->options, &lab->plane, &reason), -ENOMEM);
+    assert_string_equal(reason.text, "Out of memory");
+    played.no_memory = false;
 }
 
 static void look(Lab *lab)
@@ -1140,6 +1240,9 @@ int main(void)
         PLANE(each_interface_has_its_own_tun_from_its_first_pair_to_its_last),
         PLANE(of_a_second_pair_tred_net_is_told_when_tred_esp_has_it),
         PLANE(a_pair_for_an_interface_that_was_not_named_is_refused),
+        PLANE(a_move_that_there_is_no_memory_for_leaves_the_pair_and_no_transport),
+        PLANE(the_socket_of_a_pair_in_user_space_shows_what_its_packets_are_marked_with),
+        PLANE(a_plane_that_is_waited_for_is_open_then_or_says_why_not),
         PLANE(a_pair_is_used_when_tred_esp_says_so),
         PLANE(a_pair_that_can_not_be_used_is_told_as_one_that_lacks_something),
         PLANE(whoever_waits_is_told_when_the_pair_goes),

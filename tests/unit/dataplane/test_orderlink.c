@@ -102,6 +102,45 @@ static void ask(Lab *lab, uint32_t spi, uint64_t cookie, uint64_t deadline)
                     note_answer, cookie, lab);
 }
 
+enum { MARKER = 0x31415926 };
+
+static unsigned n_marked_wiped; /* how often an order of this SPI was */
+
+static void note_wiped(const void *at, size_t size)
+{
+    static const uint8_t marker[] = {0x31, 0x41, 0x59, 0x26};
+    n_marked_wiped += memmem(at, size, marker, sizeof(marker)) != NULL;
+}
+
+void __real_explicit_bzero(void *at, size_t size);
+void __wrap_explicit_bzero(void *at, size_t size);
+void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
+
+void __wrap_explicit_bzero(void *at, size_t size)
+{
+    note_wiped(at, size);
+    __real_explicit_bzero(at, size);
+}
+
+void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room)
+{
+    assert_true(size <= room);
+    __wrap_explicit_bzero(at, size);
+}
+
+/* There may be keys in it. */
+static void an_order_is_wiped_when_it_is_sent(void **state)
+{
+    Lab *lab = *state;
+    n_marked_wiped = 0;
+    ask(lab, MARKER, 11, order_link_deadline());
+    assert_int_equal(n_marked_wiped, 1);
+    (void)close(lab->theirs);
+    lab->theirs = -1;
+    ask(lab, MARKER, 12, order_link_deadline()); /* which it can't be */
+    assert_int_equal(n_marked_wiped, 2);
+}
+
 /* The order that comes next at the other end. */
 static Order hear(const Lab *lab)
 {
@@ -212,6 +251,15 @@ static void a_helper_that_ends_is_lost_and_its_orders_stay_unanswered(void **sta
     run_until_lost(lab);
     assert_string_equal(lab->lost.text, "tred-net has ended");
     assert_int_equal(lab->n_answers, 0);
+}
+
+static void a_helper_that_ends_between_two_orders_is_lost(void **state)
+{
+    Lab *lab = *state;
+    (void)close(lab->theirs);
+    lab->theirs = -1;
+    run_until_lost(lab);
+    assert_string_equal(lab->lost.text, "tred-net has ended");
 }
 
 static void an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at_once(void **state)
@@ -421,6 +469,8 @@ int main(void)
         LAB(a_helper_that_talks_on_without_answering_is_given_up_at_the_deadline),
         LAB(an_order_answered_in_time_has_no_deadline_any_more),
         LAB(a_helper_that_ends_is_lost_and_its_orders_stay_unanswered),
+        LAB(an_order_is_wiped_when_it_is_sent),
+        LAB(a_helper_that_ends_between_two_orders_is_lost),
         LAB(an_order_to_a_helper_that_has_ended_is_lost_from_the_loop_and_not_at_once),
         LAB(an_answer_to_what_was_not_asked_is_refused),
         LAB(an_answer_under_another_number_is_refused),

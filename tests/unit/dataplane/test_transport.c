@@ -390,16 +390,73 @@ static void our_address_is_the_routes_unless_it_is_given(void **state)
 static void ipv6_is_ipv6_alone_on_both_sockets(void **state)
 {
     (void)state;
-    Lab lab;
-    lab_init(&lab, AF_INET6);
-    const int fds[] = {lab.transport.ike_fd, lab.transport.esp_fd};
+    /* One that is bound to an address of IPv6 is so by itself. */
+    const struct sockaddr_storage any = {.ss_family = AF_INET6};
+    Transport transport;
+    assert_int_equal(transport_init(&transport, &any), 0);
+    const int fds[] = {transport.ike_fd, transport.esp_fd};
     for (size_t i = 0; i < ELEMENTS(fds); i++) {
         int only = 0;
         socklen_t size = sizeof(only);
         assert_int_equal(getsockopt(fds[i], IPPROTO_IPV6, IPV6_V6ONLY, &only, &size), 0);
         assert_int_equal(only, 1);
     }
-    lab_deinit(&lab);
+    transport_deinit(&transport);
+}
+
+/* Which setting of an option fails, from now on; 1: the next; 0: none. */
+static unsigned option_fails_at;
+
+int __real_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size);
+
+int __wrap_setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+{
+    if (option_fails_at > 0 && --option_fails_at == 0) {
+        errno = ENOBUFS;
+        return -1;
+    }
+    return __real_setsockopt(fd, level, option, value, size);
+}
+
+/* Two of SO_REUSEPORT, two of the sorting, two of the ESP socket; and with IPv6 two more. */
+static void sockets_that_lack_an_option_are_none(void **state)
+{
+    static const struct {
+        sa_family_t family;
+        unsigned n;
+    } cases[] = {{AF_INET, 6}, {AF_INET6, 8}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        const struct sockaddr_storage local = loopback(cases[i].family, 0);
+        Transport transport;
+        for (unsigned nth = 1; nth <= cases[i].n; nth++) {
+            option_fails_at = nth;
+            assert_int_equal(transport_init(&transport, &local), -ENOBUFS);
+            assert_int_equal(transport.ike_fd, -1);
+            assert_int_equal(transport.esp_fd, -1);
+        }
+        option_fails_at = cases[i].n + 1;
+        assert_int_equal(transport_init(&transport, &local), 0);
+        assert_int_equal(option_fails_at, 1);
+        option_fails_at = 0;
+        transport_deinit(&transport);
+    }
+}
+
+static void where_no_route_goes_nothing_fits(void **state)
+{
+    struct sockaddr_in broadcast = {.sin_family = AF_INET, .sin_port = htons(4500)};
+    struct sockaddr_storage remote = {0};
+
+    (void)state;
+    broadcast.sin_addr.s_addr = htonl(INADDR_BROADCAST);
+    memcpy(&remote, &broadcast, sizeof(broadcast));
+    const int r = transport_payload_max(&remote);
+    assert_true(r == -EACCES || r == -ENETUNREACH);
+    struct sockaddr_storage local = {.ss_family = AF_INET};
+    assert_int_equal(transport_source(&local, &remote), r);
 }
 
 static void what_is_held_has_the_kernel_look_for_joined_datagrams(void **state)
@@ -411,6 +468,13 @@ static void what_is_held_has_the_kernel_look_for_joined_datagrams(void **state)
     assert_true(fd >= 0);
     assert_int_equal(getsockopt(fd, IPPROTO_UDP, UDP_GRO, &joins, &size), 0);
     assert_int_equal(joins, 1);
+    /* Of IPv6, where there is any: it holds both. */
+    const int ipv6 = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int family = 0;
+    size = sizeof(family);
+    assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size), 0);
+    assert_int_equal(family, ipv6 < 0 ? AF_INET : AF_INET6);
+    (void)close(ipv6);
 }
 
 int main(void)
@@ -429,6 +493,8 @@ int main(void)
         cmocka_unit_test(what_is_handed_the_ike_socket_can_not_change_the_sorting),
         cmocka_unit_test(our_address_is_the_routes_unless_it_is_given),
         cmocka_unit_test(ipv6_is_ipv6_alone_on_both_sockets),
+        cmocka_unit_test(sockets_that_lack_an_option_are_none),
+        cmocka_unit_test(where_no_route_goes_nothing_fits),
         cmocka_unit_test(what_is_held_has_the_kernel_look_for_joined_datagrams),
         cmocka_unit_test_setup(two_transports_never_share_a_port, setup_two_ports),
         cmocka_unit_test_setup(a_port_whose_ike_socket_was_kept_is_not_given_out_again,
