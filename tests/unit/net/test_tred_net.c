@@ -1,10 +1,16 @@
 /* What does tred-net itself do: which arguments does it take, whom does it serve, how does it end?
- * It is given no order, so that it touches no network. */
+ * No order here opens a plane; and where it is to take rules away, it is in a network of its own.
+ */
 #include "base/cleanup.h"
+#include "base/helper.h"
 #include "base/local.h"
+#include "dataplane/order.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -71,6 +78,62 @@ static void skip_without_root(void)
 {
     if (geteuid() != 0)
         skip(); /* serving takes root */
+}
+
+/* For the rest of this program, and all that it starts. */
+static void enter_network(void)
+{
+    static bool entered;
+
+    if (!entered && unshare(CLONE_NEWNET) < 0)
+        skip(); /* no network of its own can be made here */
+    entered = true;
+}
+
+static void give(int channel, OrderType type, uint32_t number)
+{
+    static uint8_t frame[ORDER_SIZE_MAX];
+    const Order order = {.type = type, .number = number};
+    Writer writer;
+    Bytes message;
+
+    writer_init(&writer, frame, sizeof(frame));
+    order_encode(&writer, &order);
+    assert_int_equal(writer_finish(&writer, &message), 0);
+    assert_int_equal(helper_send(channel, message, -1), 0);
+}
+
+static void assert_answered(int channel, OrderType type, uint32_t number, int error)
+{
+    static uint8_t frame[ORDER_SIZE_MAX];
+    Report report;
+    int fd = -1;
+
+    const int size = helper_receive(channel, frame, sizeof(frame), &fd);
+    assert_true(size > 0);
+    assert_int_equal(fd, -1);
+    assert_int_equal(report_decode((Bytes){frame, (size_t)size}, &report), 0);
+    assert_int_equal(report.answer.type, type);
+    assert_int_equal(report.answer.number, number);
+    assert_int_equal(report.answer.error, error);
+}
+
+/* One that needs no plane, and one that does. */
+static void assert_served(int channel)
+{
+    give(channel, ORDER_PROTECTION_COUNTERS, 7);
+    give(channel, ORDER_SA_COUNTERS, 8);
+    assert_answered(channel, ORDER_PROTECTION_COUNTERS, 7, 0);
+    assert_answered(channel, ORDER_SA_COUNTERS, 8, -ENOTCONN);
+}
+
+static void stop(pid_t pid)
+{
+    int status = 0;
+
+    assert_int_equal(kill(pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
 }
 
 static void what_is_no_argument_of_its_own_is_refused(void **state)
@@ -183,6 +246,180 @@ static void its_own_user_is_served_again_after_what_is_no_order(void **state)
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void orders_are_answered_in_turn_and_those_that_fail_among_them(void **state)
+{
+    const Command connected = COMMAND("--connected");
+
+    (void)state;
+    skip_without_root();
+    const Running running = running_begin(connected.words);
+    assert_served(running.channel);
+    assert_served(running.channel);
+    assert_int_equal(running_end(&running), EX_OK);
+}
+
+static void it_has_one_right_locked_memory_and_few_system_calls(void **state)
+{
+    const Command connected = COMMAND("--connected");
+
+    (void)state;
+    skip_without_root();
+    if (program_has_sanitizer())
+        skip(); /* with a sanitizer all system calls are left */
+    const Running running = running_begin(connected.words);
+    assert_served(running.channel);
+    assert_int_equal(program_field(running.pid, "CapPrm:"), CAP_TO_MASK(CAP_NET_ADMIN));
+    assert_int_equal(program_field(running.pid, "NoNewPrivs:"), 1);
+    assert_int_equal(program_field(running.pid, "Seccomp:"), SECCOMP_MODE_FILTER);
+    assert_int_not_equal(program_field(running.pid, "VmLck:"), 0);
+    assert_int_equal(running_end(&running), EX_OK);
+}
+
+/* It waits for no order then. */
+static void it_ends_well_when_it_is_told_to_however_quiet_its_connection_is(void **state)
+{
+    static const int signals[] = {SIGTERM, SIGINT};
+    const Command connected = COMMAND("--connected");
+
+    (void)state;
+    skip_without_root();
+    for (size_t i = 0; i < ELEMENTS(signals); i++) {
+        const Running running = running_begin(connected.words);
+        assert_served(running.channel);
+        assert_int_equal(kill(running.pid, signals[i]), 0);
+        assert_int_equal(program_status(running.pid), EX_OK);
+        (void)close(running.channel);
+    }
+}
+
+/* As systemd starts it, by the socket. */
+static void a_socket_that_is_handed_over_is_listened_at(void **state)
+{
+    const Command command = {{"/bin/sh", "-c",
+                              "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --user root", program,
+                              NULL}};
+    int listener = -1;
+
+    (void)state;
+    skip_without_root();
+    assert_int_equal(local_listen(path, &listener), 0);
+    const pid_t pid = program_start(command.words, listener);
+    (void)close(listener);
+    for (unsigned i = 0; i < 2; i++) {
+        _cleanup_(close_fdp) int fd = connection_to_it();
+        assert_served(fd);
+    }
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(program_status(pid), EX_OK);
+    assert_int_equal(unlink(path), 0); /* it is not its own */
+}
+
+/* Whoever is connected, and whoever has just come. */
+static void what_was_ordered_before_its_end_is_carried_out(void **state)
+{
+    const Command command = COMMAND("--socket", path, "--user", "root");
+
+    (void)state;
+    skip_without_root();
+    for (unsigned connected = 0; connected < 2; connected++) {
+        const pid_t pid = program_start(command.words, -1);
+        _cleanup_(close_fdp) int fd = connection_to_it();
+        if (connected)
+            assert_served(fd);
+        stop(pid);
+        for (uint32_t number = 1; number <= 3; number++)
+            give(fd, ORDER_SA_COUNTERS, number);
+        assert_int_equal(kill(pid, SIGTERM), 0);
+        assert_int_equal(kill(pid, SIGCONT), 0);
+        for (uint32_t number = 1; number <= 3; number++)
+            assert_answered(fd, ORDER_SA_COUNTERS, number, -ENOTCONN);
+        assert_int_equal(program_status(pid), EX_OK);
+    }
+}
+
+/* tred leaves as it likes: nobody need look after that. */
+static void whoever_leaves_before_the_answer_is_no_error(void **state)
+{
+    const Command command = {{"/bin/sh", "-c",
+                              "exec \"$0\" --socket \"$1\" --user root 2>\"$1.log\"", program, path,
+                              NULL}};
+    char log[sizeof(path) + sizeof(".log")], text[1024] = "";
+
+    (void)state;
+    skip_without_root();
+    (void)snprintf(log, sizeof(log), "%s.log", path);
+    const pid_t pid = program_start(command.words, -1);
+    int fd = connection_to_it();
+    assert_served(fd);
+    stop(pid);
+    give(fd, ORDER_SA_COUNTERS, 1);
+    (void)close(fd);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    fd = connection_to_it();
+    assert_served(fd);
+    (void)close(fd);
+    assert_int_equal(kill(pid, SIGTERM), 0);
+    assert_int_equal(program_status(pid), EX_OK);
+    FILE *file = fopen(log, "re");
+    assert_non_null(file);
+    assert_true(fread(text, 1, sizeof(text) - 1, file) < sizeof(text));
+    (void)fclose(file);
+    assert_null(strstr(text, "closed"));
+    assert_int_equal(unlink(log), 0);
+}
+
+static void await_notice(int notices, const char *wanted)
+{
+    char notice[64] = "";
+
+    while (strcmp(notice, wanted) != 0) {
+        const ssize_t size = recv(notices, notice, sizeof(notice) - 1, 0);
+
+        assert_true(size > 0);
+        notice[size] = 0;
+    }
+}
+
+/* However often, and whether or not there are rules to be taken away in an hour; the test's own
+ * time limit ends the wait for a sign that never comes. */
+static void systemd_hears_again_and_again_that_it_is_alive(void **state)
+{
+    enum { SIGNS = 5 };
+    const Command command = COMMAND("--connected", "--unprotect-after", "3600");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_(close_fdp) int notices = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    skip_without_root();
+    enter_network();
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", folder);
+    assert_int_equal(bind(notices, (const struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+    assert_int_equal(setenv("WATCHDOG_USEC", "100000", 1), 0);
+    const Running running = running_begin(command.words);
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)unsetenv("WATCHDOG_USEC");
+    await_notice(notices, "READY=1");
+    for (unsigned i = 0; i < SIGNS; i++)
+        await_notice(notices, "WATCHDOG=1");
+    give(running.channel, ORDER_UNPROTECT, 1);
+    assert_answered(running.channel, ORDER_UNPROTECT, 1, 0);
+    for (unsigned i = 0; i < SIGNS; i++)
+        await_notice(notices, "WATCHDOG=1");
+    assert_served(running.channel);
+    (void)running_end(&running);
+    await_notice(notices, "STOPPING=1");
+    assert_int_equal(unlink(address.sun_path), 0);
+}
+
+static void rules_can_be_taken_away_where_there_are_none(void **state)
+{
+    (void)state;
+    skip_without_root();
+    enter_network();
+    assert_int_equal(status_of(COMMAND("--unprotect")), EX_OK);
+}
+
 /* At one that never accepts: whoever comes next waits in connect() until it is closed. */
 static int listener_that_is_full(void)
 {
@@ -260,10 +497,19 @@ int main(int argc, char **argv)
         cmocka_unit_test(
             a_connection_that_is_handed_over_is_served_to_its_end_if_its_own_user_made_it),
         cmocka_unit_test(a_connection_that_is_none_is_not_served),
+        cmocka_unit_test(orders_are_answered_in_turn_and_those_that_fail_among_them),
+        cmocka_unit_test(it_has_one_right_locked_memory_and_few_system_calls),
+        cmocka_unit_test(it_ends_well_when_it_is_told_to_however_quiet_its_connection_is),
+        IN_FOLDER(a_socket_that_is_handed_over_is_listened_at),
+        IN_FOLDER(what_was_ordered_before_its_end_is_carried_out),
+        IN_FOLDER(whoever_leaves_before_the_answer_is_no_error),
         IN_FOLDER(another_user_is_not_served_and_the_next_who_comes_is_asked_again),
         IN_FOLDER(its_own_user_is_served_again_after_what_is_no_order),
         IN_FOLDER(before_it_makes_its_socket_it_cares_for_taking_it_away),
         IN_FOLDER(a_second_at_the_same_socket_is_refused_and_leaves_it_where_it_is),
+        /* In a network of their own, which is the last ones'. */
+        IN_FOLDER(systemd_hears_again_and_again_that_it_is_alive),
+        cmocka_unit_test(rules_can_be_taken_away_where_there_are_none),
     };
 
     if (argc != 2)
