@@ -186,7 +186,8 @@ static void ipv6_headers_that_are_cut_short_are_refused_whatever_they_say(void *
     for (size_t i = 0; i < ELEMENTS(extensions); i++) {
         for (size_t size = 0; size <= EXTENSION; size++) {
             uint8_t octets[HEADER + EXTENSION] = {
-                0x60, [5] = (uint8_t)size, [6] = extensions[i], [HEADER] = NO_NEXT};
+                0x60, [5] = (uint8_t)size, [6] = extensions[i], [HEADER] = NO_NEXT, 0,
+                1 /* in a fragment, of its offset */};
             Packet packet;
             assert_int_equal(packet_parse((Bytes){octets, HEADER + size}, &packet),
                              size < EXTENSION ? -EBADMSG : 0);
