@@ -74,7 +74,7 @@ static int path_keep(Search *search)
 
 static int issuers_look(Search *search);
 
-/* The path with one more, and what leads on from there. */
+/* The path with one more, and what leads on from there: each is on it once, so that it ends. */
 static int issuer_try(Search *search, X509 *issuer, bool is_anchor)
 {
     int r;
@@ -98,8 +98,6 @@ static int issuers_look(Search *search)
 
     for (int i = 0; r == 0 && i < sk_X509_num(anchors); i++)
         r = issuer_try(search, sk_X509_value(anchors, i), true);
-    if (sk_X509_num(search->path) > PEER_CERTIFICATES_MAX)
-        return r;
     for (int i = 1; r == 0 && i < sk_X509_num(sent); i++) {
         if (!holds(anchors, sk_X509_value(sent, i)))
             r = issuer_try(search, sk_X509_value(sent, i), false);

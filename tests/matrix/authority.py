@@ -181,7 +181,7 @@ def answer(holder, *, status=ocsp.OCSPCertStatus.GOOD, responder=None, forged=Fa
     if produced is not None:
         return produced_at(made, NOW + produced, signer.key)
     der = bytearray(made.public_bytes(serialization.Encoding.DER))
-    der[-1] ^= forged  # the signature's last octet
+    der[der.index(made.signature) + len(made.signature) - 1] ^= forged
     return bytes(der)
 
 

@@ -136,6 +136,10 @@ def form_cases():
     yield Case("an RSA key of 16384 bits", "key-cost",
                leaf(public_key=rsa_number(16384)), leaf(public_key=rsa_number(4096)))
     yield Case("a DSA key", "key-cost", leaf(key=dsa.generate_private_key(2048)), leaf())
+    curve, sound_key = bytes.fromhex("06082a8648ce3d030107"), segw(WORLD.root)
+    yield Case("a key on a curve that nobody knows", "key-cost",
+               Shown(changed_in(sound_key, curve, curve[:-1] + b"\x77")), Shown(sound_key),
+               "of an unknown type, or does not parse")
     yield Case("65 names", "name-cost", leaf(dns=[SEGW] + [f"n{i}.example" for i in range(64)]),
                leaf(dns=[SEGW] + [f"n{i}.example" for i in range(63)]))
     yield Case("65 name constraints", "name-cost",
@@ -161,7 +165,7 @@ def path_cases():
                under(ca("Old", root, starts=-9 * DAY, ends=-DAY)), sound())
     yield Case("an issuer that is no CA", "issuers",
                under(ca("No CA", root, (basic_constraints(False), key_usage("digital_signature")))),
-               sound())
+               sound(), "basicConstraints is wrong")
     yield Case("an issuer without keyCertSign", "issuers",
                under(ca("No signer", root, (basic_constraints(True), key_usage("crl_sign")))),
                sound(), "keyUsage is without keyCertSign", "That is a CA's")
@@ -280,7 +284,8 @@ def profile_cases():
     sha384 = "[end-entity]\nhashes = sha384, sha512\n"
     yield Case("a hash that the profile lacks", "signature-hash",
                with_profile(leaf(), sha384), with_profile(leaf(digest=hashes.SHA384()), sha384))
-    yield Case("SHA-224", "signature-hash", leaf(digest=hashes.SHA224()), leaf())
+    yield Case("SHA-224", "signature-hash", leaf(digest=hashes.SHA224()), leaf(),
+               "signature's hash is SHA224")
     yield Case("SHA-1", "signature-hash", leaf(digest=SHA1), leaf())
     old = ca("Old root", digest=SHA1)
     yield Case("an issuer with SHA-1, which an anchor may have", "signature-hash",
@@ -319,7 +324,8 @@ def profile_cases():
                with_profile(leaf(serial=1 << 64), eight), with_profile(leaf(serial=1 << 60), eight))
     yield Case("a CA in the place of the SeGW", "end-entity",
                leaf(base=(basic_constraints(True),
-                          key_usage("digital_signature", "key_cert_sign"))), leaf())
+                          key_usage("digital_signature", "key_cert_sign"))), leaf(),
+               "cA FALSE")
     between = ca("Between", root, (*CA[:1], key_usage("digital_signature", "key_cert_sign"),
                                    names(SEGW)))
     yield Case("certificates in the wrong order", "end-entity",
@@ -411,7 +417,7 @@ def crl_cases():
                revocation([crl(issuer, serial, this=-2 * DAY, until=-DAY)], mode="if-available"),
                revocation([crl(issuer, this=-2 * DAY, until=-DAY)], mode="if-available"))
     yield Case("a CRL of the future", "revocation",
-               revocation([crl(issuer, this=HOUR)]), good())
+               revocation([crl(issuer, this=HOUR)]), good(), "CRL is of the future (thisUpdate)")
     # Five minutes; far enough from that for a run of minutes.
     yield Case("a CRL ahead of the clock by more than it may be off", "revocation",
                revocation([crl(issuer, this=20 * MINUTE)]), revocation([crl(issuer, this=4 * MINUTE)]))
@@ -428,12 +434,13 @@ def crl_cases():
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)]))
     aged = "[revocation]\ncrl-hours-max = 12\n"
     yield Case("a CRL older than the profile allows", "revocation",
-               revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged))
+               revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged),
+               "CRL is older than crl-hours-max")
     yield Case("a CRL older than the profile allows that revokes", "revocation",
                revocation([crl(issuer, serial, this=-DAY)], profile=aged, mode="if-available"),
                revocation([crl(issuer, serial, this=-DAY), crl(issuer, number=2)], profile=aged))
     yield Case("a CRL signed with SHA-1", "revocation",
-               revocation([crl(issuer, digest=SHA1)]), good())
+               revocation([crl(issuer, digest=SHA1)]), good(), "signed with an algorithm outside")
     yield Case("a CRL signed with SHA-1 revokes nothing", "revocation",
                revocation([crl(issuer, serial, digest=SHA1)]),
                revocation([crl(issuer, serial, digest=SHA1)], mode="if-available"))
@@ -784,7 +791,7 @@ def delegate_cases():
                    by(issue("Responder", issuer, usual, key=weak)),
                    by(issue("Responder", issuer, usual, key=rsa.generate_private_key(65537, 2048))), why)
     yield Case("a forged OCSP response in the name of a responder", "revocation",
-               by(issue("Responder", issuer, usual), forged=True), good, "has a wrong signature")
+               by(responder, forged=True), by(responder), "has a wrong signature")
     yield Case("a responder whose certificate is signed with SHA-1", "revocation",
                by(issue("Responder", issuer, usual, digest=SHA1)), good, "a weak signature")
     yield Case("a responder with a forged certificate", "revocation",

@@ -14,6 +14,7 @@ Pki root, other_root, intermediate;
 AnchorStore anchors = {.n_references = 1};
 VerifyPath judged_path;
 PeerCheck judged_last;
+time_t judged_expires, judged_vouched;
 
 int pki_init(void **state)
 {
@@ -74,6 +75,8 @@ int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason)
         presentation->begin();
     r = peer_judge(&policy, &evidence, &report);
     judged_path = report.path;
+    judged_expires = report.expires;
+    judged_vouched = report.vouched;
     judged_last = report.n_checks > 0 ? report.checks[report.n_checks - 1] : (PeerCheck){0};
     if (r == 0 && report.refusal) {
         peer_check_sentence(report.refusal, reason);

@@ -29,6 +29,7 @@ typedef struct Presentation {
 
 extern VerifyPath judged_path; /* that the last judgement is about */
 extern PeerCheck judged_last;  /* its last check: revocation */
+extern time_t judged_expires, judged_vouched;
 
 /* peer_judge() of it, for SEGW: 0, or PEER_E_… with `reason`. */
 int judge(const Presentation *presentation, EVP_PKEY **ret, Reason *reason);

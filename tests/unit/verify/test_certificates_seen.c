@@ -73,6 +73,8 @@ static void what_is_kept_or_empty_takes_no_place(void **state)
     peer_seen_deinit(&seen);
 }
 
+static const X509 *judged; /* the certificate that was taken last */
+
 static int judge_at(PeerSeen *seen, Bytes der, time_t now)
 {
     const PeerProfile profile = peer_profile_3gpp();
@@ -83,6 +85,7 @@ static int judge_at(PeerSeen *seen, Bytes der, time_t now)
 
     assert_int_equal(peer_judge(&policy, &evidence, &report), 0);
     const int r = report.refusal ? report.refusal->error : 0;
+    judged = report.certificate;
     peer_report_deinit(&report);
     return r;
 }
@@ -102,6 +105,7 @@ static void a_peer_that_was_taken_is_judged_anew(void **state)
     assert_non_null(kept);
     X509_free(kept);
     assert_int_equal(judge_at(&seen, der, now), 0);
+    assert_ptr_equal(judged, kept); /* and was not read again */
     assert_int_equal(judge_at(&seen, der, later), PEER_E_EXPIRED);
     octets[der.size - 1] ^= 1; /* in its signature */
     assert_true(judge_at(&seen, der, now) > 0);

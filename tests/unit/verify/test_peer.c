@@ -249,7 +249,9 @@ static void who_has_to_act_is_whose_certificate_has_expired(void **state)
         assert_int_equal(judge(&cases[i].presentation, &key, &reason), PEER_E_EXPIRED);
         assert_int_equal(strstr(reason.text, "That is a CA's") != NULL, cases[i].ca);
         assert_int_equal(strstr(reason.text, "That is an anchor") != NULL, cases[i].anchor);
-        assert_int_equal(strstr(reason.text, "install-anchors") != NULL, cases[i].anchor);
+        assert_int_equal(strstr(reason.text, "install-anchors', or set this device's clock") !=
+                             NULL,
+                         cases[i].anchor);
     }
     pki_deinit(&ca);
     pki_deinit(&own);
@@ -345,8 +347,9 @@ static void a_cas_certificate_is_unfit_for_a_segw(void **state)
     spec.basic_constraints = "critical,CA:TRUE";
     spec.key_usage = "critical,digitalSignature,keyCertSign";
     assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "a CA's");
+    spec.key_usage = "critical,digitalSignature"; /* a CA's that may sign nothing */
+    assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "a CA's");
     spec.basic_constraints = "critical,CA:FALSE";
-    spec.key_usage = "critical,digitalSignature";
     {
         Pki leaf = pki_issue(&spec, &root);
         const Presentation presentation = {.sent = {&leaf}, .count = 1};
@@ -358,15 +361,50 @@ static void a_cas_certificate_is_unfit_for_a_segw(void **state)
 
 static void a_key_outside_the_profile_is_unfit(void **state)
 {
-    static const char *const keys[] = {"P-521",     "RSA-1024",        "ED25519",
-                                       "secp256k1", "brainpoolP256r1", "P-224"};
+    static const struct {
+        const char *key, *why;
+    } keys[] = {
+        {"P-521", "key is EC secp521r1"},
+        {"RSA-1024", ""},
+        {"ED25519", "public key is of type ED25519"},
+        {"secp256k1", "key is EC secp256k1"},
+        {"brainpoolP256r1", "key is EC brainpoolP256r1"},
+        {"P-224", ""},
+        {"SM2", "public key is of type SM2"},
+        {"sect571r1", "public key is of type EC"}, /* of 570 bits */
+    };
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(keys); i++) {
         PkiSpec spec = pki_segw_spec(SEGW);
 
-        spec.key = keys[i];
-        assert_leaf_refused(&spec, &root, PEER_E_UNFIT, "");
+        spec.key = keys[i].key;
+        assert_leaf_refused(&spec, &root, PEER_E_UNFIT, keys[i].why);
+    }
+}
+
+static void a_curve_that_nobody_knows_is_not_the_one_that_the_profile_adds(void **state)
+{
+    static const struct {
+        const char *key;
+        bool is_fit;
+    } cases[] = {{"P-521", true}, {"P-384", false}, {"brainpoolP384r1", false}};
+    PeerProfile profile = peer_profile_3gpp();
+
+    (void)state;
+    profile.end_entity.keys = PROFILE_P521;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        PkiSpec spec = pki_segw_spec(SEGW);
+
+        spec.key = cases[i].key;
+        Pki leaf = pki_issue(&spec, &root);
+        const Presentation presentation = {.sent = {&leaf}, .count = 1, .profile = &profile};
+        if (cases[i].is_fit) {
+            assert_accepted(&presentation, &leaf);
+        } else {
+            assert_refused(&presentation, PEER_E_UNFIT, cases[i].key + 2);
+        }
+        pki_deinit(&leaf);
     }
 }
 
@@ -604,6 +642,141 @@ static void of_each_certificate_it_is_noted_by_whose_word_it_is_taken(void **sta
     assert_accepted(&presentation, &leaf);
     assert_string_equal(judged_last.note, "");
     crl_store_deinit(&crls);
+    pki_deinit(&leaf);
+}
+
+static time_t time_of(const ASN1_TIME *date)
+{
+    time_t time = 0;
+
+    assert_true(date_read(date, &time));
+    return time;
+}
+
+/* The first is valid for the shortest time, in both directions, then the second, then the third. */
+static void
+a_peer_is_taken_until_the_first_certificate_ends_and_vouches_for_the_last_begin(void **state)
+{
+    const PkiSpec ca = {.common_name = "CA",
+                        .basic_constraints = "critical,CA:TRUE",
+                        .key_usage = "critical,keyCertSign"};
+    PkiSpec specs[] = {pki_segw_spec(SEGW), ca, ca};
+
+    (void)state;
+    for (size_t shortest = 0; shortest < ELEMENTS(specs); shortest++) {
+        Pki pkis[ELEMENTS(specs)];
+
+        for (size_t i = ELEMENTS(specs); i-- > 0;) {
+            const long days = i == shortest ? 5 : 10 + (long)i;
+
+            specs[i].valid_from = -days * PKI_DAY;
+            specs[i].valid_until = days * PKI_DAY;
+            pkis[i] = pki_issue(&specs[i], i + 1 < ELEMENTS(specs) ? &pkis[i + 1] : NULL);
+        }
+        const Presentation presentation = {.sent = {&pkis[0], &pkis[1]}, .count = 2};
+        (void)sk_X509_set(anchors.certificates, 0, pkis[2].certificate);
+        assert_accepted(&presentation, &pkis[0]);
+        const X509 *first = pkis[shortest].certificate;
+        assert_int_equal(judged_expires, time_of(X509_get0_notAfter(first)));
+        assert_int_equal(judged_vouched, time_of(X509_get0_notBefore(first)));
+        (void)sk_X509_set(anchors.certificates, 0, root.certificate);
+        for (size_t i = 0; i < ELEMENTS(specs); i++)
+            pki_deinit(&pkis[i]);
+    }
+}
+
+static void an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_other(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), another = pki_issue(&spec, &root);
+    const time_t began = time(NULL) - 5;
+
+    (void)state;
+    for (int is_own = 0; is_own <= 1; is_own++) {
+        size_t size = 0;
+        unsigned char *der =
+            pki_ocsp(&root, is_own ? leaf.certificate : another.certificate, 0, &size);
+        const Presentation presentation = {.sent = {&leaf},
+                                           .count = 1,
+                                           .revocation = REVOCATION_IF_AVAILABLE,
+                                           .ocsp = {der, size}};
+
+        assert_accepted(&presentation, &leaf);
+        assert_int_equal(judged_vouched >= began, is_own);
+        OPENSSL_free(der);
+    }
+    pki_deinit(&leaf);
+    pki_deinit(&another);
+}
+
+static void so_many_ocsp_responses_are_looked_at_and_none_more(void **state)
+{
+    static const uint8_t octet;
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    const PeerProfile profile = peer_profile_3gpp();
+    const PeerPolicy policy = {.anchors = &anchors, .profile = &profile, .segw_name = SEGW};
+    Pki leaf = pki_issue(&spec, &root);
+    Bytes ocsp[PEER_OCSP_MAX + 1];
+    unsigned char *der = NULL;
+    const int size = i2d_X509(leaf.certificate, &der);
+    const Bytes shown = {der, (size_t)size};
+    PeerReport report;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(ocsp); i++)
+        ocsp[i] = (Bytes){&octet, 1};
+    for (size_t n = PEER_OCSP_MAX; n <= PEER_OCSP_MAX + 1; n++) {
+        const PeerEvidence evidence = {.certificates = &shown,
+                                       .n_certificates = 1,
+                                       .ocsp = ocsp,
+                                       .n_ocsp = n,
+                                       .now = time(NULL)};
+
+        assert_int_equal(peer_judge(&policy, &evidence, &report), 0);
+        assert_int_equal(report.refusal != NULL, n > PEER_OCSP_MAX);
+        if (report.refusal)
+            assert_string_equal(report.refusal->field, "number of OCSP responses");
+        peer_report_deinit(&report);
+    }
+    OPENSSL_free(der);
+    pki_deinit(&leaf);
+}
+
+/* Nothing is said of those whose issuer it is not. */
+static void a_list_that_is_too_old_or_ahead_is_told_of_where_it_would_have_counted(void **state)
+{
+    static const struct {
+        long this_update;
+        const char *note;
+    } cases[] = {
+        {-2L * PKI_DAY,
+         "Intermediate: let pass, as nothing is known: its issuer's CRL is older than"},
+        {PKI_DAY, "Intermediate: let pass, as nothing is known: its issuer's CRL is of the future"},
+    };
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    PeerProfile profile = peer_profile_3gpp();
+    Presentation presentation = {.sent = {&leaf, &intermediate},
+                                 .count = 2,
+                                 .profile = &profile,
+                                 .revocation = REVOCATION_IF_AVAILABLE};
+
+    (void)state;
+    profile.crl_hours_max = 24;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        CrlStore crls;
+
+        assert_int_equal(crl_store_init(&crls), 0);
+        assert_true(sk_X509_CRL_push(crls.crls,
+                                     pki_crl(&root, NULL, cases[i].this_update, 3L * PKI_DAY)) > 0);
+        presentation.crls = &crls;
+        assert_accepted(&presentation, &leaf);
+        if (!strstr(judged_last.note, cases[i].note))
+            fail_msg("'%s' lacks '%s'", judged_last.note, cases[i].note);
+        assert_non_null(
+            strstr(judged_last.note, "SeGW: let pass, as nothing is known: unable to get"));
+        crl_store_deinit(&crls);
+    }
     pki_deinit(&leaf);
 }
 
@@ -940,6 +1113,11 @@ int main(void)
         cmocka_unit_test(what_a_list_without_a_date_revokes_is_not_taken_back),
         cmocka_unit_test(where_one_path_lacks_a_word_alone_that_is_said_and_what_is_revoked_too),
         cmocka_unit_test(of_each_certificate_it_is_noted_by_whose_word_it_is_taken),
+        cmocka_unit_test(
+            a_peer_is_taken_until_the_first_certificate_ends_and_vouches_for_the_last_begin),
+        cmocka_unit_test(an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_other),
+        cmocka_unit_test(so_many_ocsp_responses_are_looked_at_and_none_more),
+        cmocka_unit_test(a_list_that_is_too_old_or_ahead_is_told_of_where_it_would_have_counted),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),
         cmocka_unit_test(a_fit_segw_is_taken_with_each_key_of_the_profile),
         cmocka_unit_test(the_rest_of_the_chain_comes_in_any_order_and_with_strangers),
@@ -962,6 +1140,7 @@ int main(void)
         cmocka_unit_test(key_usage_is_to_be_critical_where_it_is_required),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(a_curve_that_nobody_knows_is_not_the_one_that_the_profile_adds),
         cmocka_unit_test(a_name_is_of_printable_ascii_from_the_first_octet_to_the_last),
         cmocka_unit_test(an_rsa_key_has_as_many_bits_as_the_profile_says),
         cmocka_unit_test(an_rsa_exponent_is_from_65537_to_one_of_32_bits),

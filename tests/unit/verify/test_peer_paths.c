@@ -184,6 +184,74 @@ static void so_many_signatures_are_checked_and_none_more(void **state)
     pki_deinit(&leaf);
 }
 
+static Pki twin_of(const Pki *ca, const char *name, const Pki *issuer)
+{
+    const PkiSpec spec = {.common_name = name,
+                          .basic_constraints = "critical,CA:TRUE",
+                          .key_usage = "critical,keyCertSign,cRLSign",
+                          .public_key = ca ? ca->key : NULL};
+
+    return pki_issue(&spec, issuer);
+}
+
+/* Two CAs of which each has certified the other, and a root one of them. */
+static void each_certificate_is_on_a_path_once(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki a = twin_of(NULL, "A", &root), b = twin_of(NULL, "B", &a);
+    Pki a_by_b = twin_of(&a, "A", &b), leaf = pki_issue(&spec, &a);
+    const Pki *const sent[] = {&leaf, &a, &b, &a_by_b}, *const trusted[] = {&root};
+    const Pki *const path[] = {&leaf, &a, &root}, *const round[] = {&leaf, &a_by_b, &b, &a, &root};
+
+    (void)state;
+    assert_int_equal(FIND(sent, trusted), 0);
+    assert_int_equal(paths.count, 2);
+    assert_path(0, path, 3);
+    assert_path(1, round, 5);
+    pki_deinit(&leaf);
+    pki_deinit(&a_by_b);
+    pki_deinit(&b);
+    pki_deinit(&a);
+}
+
+/* Three layers of two CAs each, all of which both of the next have certified, and three roots: 24
+ * paths by 16 signatures. */
+static void where_few_signatures_make_many_paths_so_many_are_kept(void **state)
+{
+    enum { LAYERS = 3, ROOTS = 3 };
+    static const char *const names[] = {"Low", "Middle", "High", "Root"};
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki roots[ROOTS], layers[LAYERS][2];
+    const Pki *sent[1 + LAYERS * 2], *trusted[ROOTS];
+
+    (void)state;
+    for (int i = 0; i < ROOTS; i++) {
+        roots[i] = twin_of(i > 0 ? &roots[0] : NULL, "Root", i > 0 ? &roots[0] : NULL);
+        trusted[i] = &roots[i];
+    }
+    for (int layer = LAYERS; layer-- > 0;) {
+        const Pki *issuer = layer + 1 < LAYERS ? &layers[layer + 1][0] : &roots[0];
+
+        layers[layer][0] = twin_of(NULL, names[layer], issuer);
+        layers[layer][1] = twin_of(&layers[layer][0], names[layer], issuer);
+        sent[1 + 2 * layer] = &layers[layer][0];
+        sent[2 + 2 * layer] = &layers[layer][1];
+    }
+    Pki leaf = pki_issue(&spec, &layers[0][0]);
+    sent[0] = &leaf;
+    assert_int_equal(FIND(sent, trusted), 0);
+    assert_int_equal(paths.count, PEER_PATHS_MAX);
+    for (size_t i = 0; i < paths.count; i++)
+        assert_int_equal(sk_X509_num(paths.paths[i]), 1 + LAYERS + 1);
+    pki_deinit(&leaf);
+    for (int i = 0; i < LAYERS; i++) {
+        pki_deinit(&layers[i][0]);
+        pki_deinit(&layers[i][1]);
+    }
+    for (int i = ROOTS; i-- > 0;)
+        pki_deinit(&roots[i]);
+}
+
 static void without_memory_for_a_path_there_is_no_answer(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -319,6 +387,8 @@ int main(void)
         cmocka_unit_test(a_path_leads_over_what_was_sent_and_short_ones_come_first),
         cmocka_unit_test(so_many_paths_are_found_and_none_more),
         cmocka_unit_test(so_many_signatures_are_checked_and_none_more),
+        cmocka_unit_test(each_certificate_is_on_a_path_once),
+        cmocka_unit_test(where_few_signatures_make_many_paths_so_many_are_kept),
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
         cmocka_unit_test(the_only_path_is_followed_once_be_it_fit_or_not),
         cmocka_unit_test(of_several_paths_each_is_followed_until_one_is_fit),

@@ -391,6 +391,32 @@ static void a_chain_lasts_as_long_as_its_shortest(void **state)
     }
 }
 
+/* 0 says that there is no date. */
+static void a_chain_whose_date_is_none_or_the_first_of_all_has_ended(void **state)
+{
+    (void)state;
+    for (int is_date = 0; is_date <= 1; is_date++) {
+        const PkiSpec spec = pki_segw_spec(SEGW);
+        Pki device = pki_issue(&spec, &root);
+        ASN1_TIME *end = X509_getm_notAfter(device.certificate);
+        unsigned char *key = NULL;
+
+        if (is_date)
+            assert_non_null(ASN1_TIME_set(end, 0));
+        else
+            assert_int_equal(ASN1_STRING_set((ASN1_STRING *)end, "999999999999Z", -1), 1);
+        assert_true(X509_sign(device.certificate, root.key, EVP_sha256()) > 0);
+        const Bytes der = der_of(device.certificate);
+        const int key_size = i2d_PUBKEY(device.key, &key);
+        assert_int_equal(hand_over(FRAME_CHAIN, der, (Bytes){key, (size_t)key_size}), 0);
+        assert_int_equal(answer.chain.not_after, 1);
+        assert_int_equal(answer.chain.expires, 1);
+        OPENSSL_free(key);
+        der_free(der);
+        pki_deinit(&device);
+    }
+}
+
 static void a_chain_is_for_the_key_and_has_a_name(void **state)
 {
     (void)state;
@@ -403,7 +429,7 @@ static void a_chain_is_for_the_key_and_has_a_name(void **state)
 
     assert_int_equal(hand_over(FRAME_CHAIN, der, (Bytes){others, (size_t)others_size}), -ENOKEY);
     assert_int_equal(hand_over(FRAME_CHAIN, der, (Bytes){own, (size_t)own_size}), -ENOENT);
-    assert_true(hand_over(FRAME_CHAIN, der, (Bytes){own, 5}) < 0);
+    assert_int_equal(hand_over(FRAME_CHAIN, der, (Bytes){own, 5}), -EBADMSG);
     OPENSSL_free(own);
     OPENSSL_free(others);
     der_free(der);
@@ -428,6 +454,7 @@ int main(void)
         SERVICE_TEST(who_was_taken_by_a_path_is_told_of_that),
         SERVICE_TEST(a_chain_is_read_as_far_as_an_answer_holds_it),
         SERVICE_TEST(a_chain_lasts_as_long_as_its_shortest),
+        SERVICE_TEST(a_chain_whose_date_is_none_or_the_first_of_all_has_ended),
         SERVICE_TEST(a_chain_is_for_the_key_and_has_a_name),
     };
 
