@@ -664,6 +664,9 @@ static void a_move_that_there_is_no_memory_for_leaves_the_pair_and_no_transport(
     assert_int_equal(newest(&esp)->id, esp.given[esp.n_given - 2].id);
     answer_all(&esp);
     assert_int_equal(move(lab, &lab->second, &told), 0);
+    answer_pair();
+    assert_int_equal(told.n, 1);
+    assert_int_equal(told.error, 0);
 }
 
 /* RFC 6040: else nothing is known of what a router has marked. */
