@@ -28,7 +28,7 @@
 #include "base/local_serve.h"
 #include "tests/unit/program.h"
 
-enum { NOBODY = 65534, WORDS_MAX = 8 };
+enum { NOBODY = 65534, WORDS_MAX = 8, NOTICE_SIZE = 64 };
 
 static const char *program;
 static char folder[TEMPORARY_PATH_SIZE], path[TEMPORARY_PATH_SIZE + sizeof("/socket")];
@@ -368,16 +368,53 @@ static void whoever_leaves_before_the_answer_is_no_error(void **state)
     assert_int_equal(unlink(log), 0);
 }
 
+static void notice_receive(int notices, char notice[NOTICE_SIZE])
+{
+    const ssize_t size = recv(notices, notice, NOTICE_SIZE - 1, 0);
+
+    assert_true(size > 0);
+    notice[size] = 0;
+}
+
 static void await_notice(int notices, const char *wanted)
 {
-    char notice[64] = "";
+    char notice[NOTICE_SIZE] = "";
 
-    while (strcmp(notice, wanted) != 0) {
-        const ssize_t size = recv(notices, notice, sizeof(notice) - 1, 0);
+    while (strcmp(notice, wanted) != 0)
+        notice_receive(notices, notice);
+}
 
-        assert_true(size > 0);
-        notice[size] = 0;
-    }
+/* Where what it starts finds systemd. */
+static int notices_open(struct sockaddr_un *address)
+{
+    const int notices = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    (void)snprintf(address->sun_path, sizeof(address->sun_path), "%s/notify", folder);
+    assert_int_equal(bind(notices, (const struct sockaddr *)address, sizeof(*address)), 0);
+    assert_int_equal(setenv("NOTIFY_SOCKET", address->sun_path, 1), 0);
+    return notices;
+}
+
+static void systemd_hears_nothing_between_where_it_waits_for_no_sign_of_life(void **state)
+{
+    const Command command = COMMAND("--connected");
+    struct sockaddr_un address;
+    char notice[NOTICE_SIZE] = "";
+
+    (void)state;
+    skip_without_root();
+    _cleanup_(close_fdp) int notices = notices_open(&address);
+    const Running running = running_begin(command.words);
+    (void)unsetenv("NOTIFY_SOCKET");
+    assert_served(running.channel);
+    assert_served(running.channel);
+    assert_int_equal(running_end(&running), EX_OK);
+    notice_receive(notices, notice);
+    assert_string_equal(notice, "READY=1");
+    notice_receive(notices, notice);
+    assert_string_equal(notice, "STOPPING=1");
+    assert_int_equal(unlink(address.sun_path), 0);
 }
 
 /* However often, and whether or not there are rules to be taken away in an hour; the test's own
@@ -386,15 +423,12 @@ static void systemd_hears_again_and_again_that_it_is_alive(void **state)
 {
     enum { SIGNS = 5 };
     const Command command = COMMAND("--connected", "--unprotect-after", "3600");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    _cleanup_(close_fdp) int notices = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_un address;
 
     (void)state;
     skip_without_root();
     enter_network();
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/notify", folder);
-    assert_int_equal(bind(notices, (const struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(setenv("NOTIFY_SOCKET", address.sun_path, 1), 0);
+    _cleanup_(close_fdp) int notices = notices_open(&address);
     assert_int_equal(setenv("WATCHDOG_USEC", "100000", 1), 0);
     const Running running = running_begin(command.words);
     (void)unsetenv("NOTIFY_SOCKET");
@@ -503,6 +537,7 @@ int main(int argc, char **argv)
         IN_FOLDER(a_socket_that_is_handed_over_is_listened_at),
         IN_FOLDER(what_was_ordered_before_its_end_is_carried_out),
         IN_FOLDER(whoever_leaves_before_the_answer_is_no_error),
+        IN_FOLDER(systemd_hears_nothing_between_where_it_waits_for_no_sign_of_life),
         IN_FOLDER(another_user_is_not_served_and_the_next_who_comes_is_asked_again),
         IN_FOLDER(its_own_user_is_served_again_after_what_is_no_order),
         IN_FOLDER(before_it_makes_its_socket_it_cares_for_taking_it_away),
