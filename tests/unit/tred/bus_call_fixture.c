@@ -35,6 +35,9 @@ int __wrap_bus_read(sd_bus_message *call, const char *types, ...)
         case BUS_OCTETS:
             *va_arg(values, Bytes *) = bus_calls.octets[octets++];
             break;
+        case 's':
+            *va_arg(values, const char **) = bus_calls.string;
+            break;
         case 'y':
             *va_arg(values, uint8_t *) = (uint8_t)bus_calls.numbers[number++];
             break;

@@ -13,7 +13,8 @@ enum { CALL_NUMBERS_MAX = 4, CALL_OCTETS_MAX = 2 };
 typedef struct BusCalls {
     int read_result;
     uint64_t numbers[CALL_NUMBERS_MAX]; /* the arguments, in order: what is a number, … */
-    Bytes octets[CALL_OCTETS_MAX];      /* … and what is octets */
+    Bytes octets[CALL_OCTETS_MAX];      /* … what is octets, … */
+    const char *string;                 /* … and what is text */
     unsigned replies;                   /* at once */
     int reply_result;
     unsigned answers; /* later */

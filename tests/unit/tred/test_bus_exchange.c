@@ -302,6 +302,22 @@ static void the_owner_alone_is_served(void **state)
     assert_string_equal(error, bus_error_name(EXCHANGE_E_MALFORMED));
 }
 
+/* Whatever the vtable has that the table of methods has not. */
+static void a_method_that_nobody_knows_is_none(void **state)
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+
+    (void)state;
+    for (const sd_bus_vtable *entry = bench.vtable; entry->type != _SD_BUS_VTABLE_END; entry++) {
+        if (entry->type != _SD_BUS_VTABLE_METHOD)
+            continue;
+        bench.member = "agree";
+        assert_int_equal(entry->x.method.handler(bus_message_number(1), &bench.held, &error),
+                         -ENOSYS);
+    }
+    assert_int_equal(bench.run, 0);
+}
+
 static void what_makes_keys_costs_its_users_time(void **state)
 {
     const char *error = "";
@@ -459,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_owner_alone_is_served, bench_init),
+        cmocka_unit_test_setup(a_method_that_nobody_knows_is_none, bench_init),
         cmocka_unit_test_setup(what_makes_keys_costs_its_users_time, bench_init),
         cmocka_unit_test_setup(changes_are_told_together_and_once, bench_init),
         cmocka_unit_test_setup(a_new_exchange_is_told_as_an_object, bench_init),

@@ -1,10 +1,12 @@
 /* Is each call about an IKE SA answered once, and told to whoever must know? */
+#include "base/log.h"
 #include "bus_call_fixture.h"
 #include "tred/bus_exchange_internal.h"
 #include "tred/callers.h"
 #include "tred/clock.h"
 #include "tred/expiry.h"
 #include "tred/key_care.h"
+#include "tred/rejudge.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -27,7 +29,9 @@ typedef struct Bench {
     time_t vouched;
     char said[128]; /* the arguments of the last call to the exchange */
     unsigned calls, ends, made, changed_times, changed, other_changed, resumed, cancelled,
-        tpm_failed, integrity_failed, released, wanted, prepared, freed, watched, logged;
+        tpm_failed, integrity_failed, released, wanted, prepared, freed, watched, logged, rejudged;
+    int level;          /* of the last line in the log */
+    Verifier *verifier; /* that is to judge it */
 } Bench;
 
 static Bench bench;
@@ -75,6 +79,8 @@ uint8_t __wrap_exchange_peer_method(const Exchange *exchange);
 time_t __wrap_exchange_peer_vouched(const Exchange *exchange);
 Verifier *__wrap_exchange_verifier(const Exchange *exchange);
 CallerExchange *__wrap_caller_exchange_of(const Caller *caller, const Exchange *exchange);
+void __wrap_rejudge_one(CallerExchange *held);
+void __wrap_log_line(int level, const char *format, ...);
 void __wrap_caller_exchange_free(CallerExchange *held);
 time_t __wrap_clock_now(const Daemon *daemon);
 void __wrap_clock_vouched(Daemon *daemon, time_t when);
@@ -281,7 +287,19 @@ time_t __wrap_exchange_peer_vouched(const Exchange *exchange)
 Verifier *__wrap_exchange_verifier(const Exchange *exchange)
 {
     (void)exchange;
-    return NULL;
+    return bench.verifier;
+}
+
+void __wrap_rejudge_one(CallerExchange *held)
+{
+    assert_ptr_equal(held, &bench.held);
+    bench.rejudged++;
+}
+
+void __wrap_log_line(int level, const char *format, ...)
+{
+    (void)format;
+    bench.level = level;
 }
 
 CallerExchange *__wrap_caller_exchange_of(const Caller *caller, const Exchange *exchange)
@@ -583,6 +601,47 @@ static void however_a_peer_is_judged_the_caller_is_answered_once(void **state)
     assert_int_equal(bus_calls.error, EXCHANGE_E_VERIFIER_FAILED);
 }
 
+/* Whoever was judged by a verifier that has had a successor since, whose lists may say otherwise.
+ */
+static void a_peer_that_another_verifier_judged_is_judged_anew(void **state)
+{
+    static const struct {
+        bool by_another;
+        int end, watch;
+        unsigned rejudged;
+    } cases[] = {{true, 0, 0, 1},
+                 {false, 0, 0, 0},
+                 {true, EXCHANGE_E_PEER_REVOKED, 0, 0},
+                 {true, 0, -ENOMEM, 0}};
+    static const Verdict verdict = {.taken = true};
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        (void)bench_init(state);
+        bench.verifier = cases[i].by_another ? (Verifier *)(void *)&bench : NULL;
+        bench.end_result = cases[i].end;
+        bench.watch_result = cases[i].watch;
+        assert_int_equal(call(bus_exchange_verify_peer), 0);
+        bench.verdict_done(&verdict, "", bench.userdata);
+        assert_int_equal(bench.rejudged, cases[i].rejudged);
+    }
+}
+
+/* A liveness check, and its answer, are no news. */
+static void of_sealed_messages_ike_auth_alone_is_told_by_default(void **state)
+{
+    static const struct {
+        uint8_t exchange_type;
+        int level;
+    } cases[] = {{IKE_AUTH, LOG_INFO}, {IKE_INFORMATIONAL, LOG_DEBUG}};
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        (void)bench_init(state);
+        bus_calls.numbers[0] = cases[i].exchange_type;
+        assert_int_equal(call(bus_exchange_protect), 0);
+        assert_int_equal(bench.level, cases[i].level);
+    }
+}
+
 static void a_peer_that_can_not_be_shown_to_a_verifier_is_refused(void **state)
 {
     (void)state;
@@ -640,6 +699,8 @@ int main(void)
         cmocka_unit_test_setup(however_the_tpm_ends_the_caller_is_answered_once, bench_init),
         cmocka_unit_test_setup(a_signature_that_is_refused_at_once_is_no_pending_call, bench_init),
         cmocka_unit_test_setup(however_a_peer_is_judged_the_caller_is_answered_once, bench_init),
+        cmocka_unit_test_setup(a_peer_that_another_verifier_judged_is_judged_anew, bench_init),
+        cmocka_unit_test_setup(of_sealed_messages_ike_auth_alone_is_told_by_default, bench_init),
         cmocka_unit_test_setup(a_peer_that_can_not_be_shown_to_a_verifier_is_refused, bench_init),
         cmocka_unit_test_setup(who_waits_for_a_verdict_is_answered_when_its_exchange_goes,
                                bench_init),

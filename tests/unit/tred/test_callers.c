@@ -29,7 +29,7 @@ typedef struct Bench {
     uint32_t uid;       /* in that answer */
     const char *leaver; /* NULL: the signal can't be read, */
     bool empty;         /* or there is nothing in it */
-    unsigned asked, references;
+    unsigned asked, references, n_forgotten;
     size_t n_carried_on, n_refused;
     sd_bus_message *carried_on[ANSWERED_MAX], *refused_calls[ANSWERED_MAX];
     unsigned freed, closed, gone, told_changed, verify_cancelled, child_cancelled, released,
@@ -146,6 +146,7 @@ void __wrap_daemon_key_released(Daemon *daemon)
 void __wrap_work_forget_caller(Daemon *daemon, const char *name)
 {
     (void)daemon;
+    bench.n_forgotten++;
     (void)snprintf(bench.forgotten, sizeof(bench.forgotten), "%s", name);
 }
 
@@ -322,6 +323,7 @@ static void whoever_leaves_takes_its_exchanges_and_nobody_elses(void **state)
     leaves(NULL);
     bench.empty = true;
     leaves(NULL);
+    assert_int_equal(bench.n_forgotten, 1); /* of what can't be read nobody is told */
     assert_string_equal(bench.forgotten, ":1.3");
     leaves(":1.1");
     assert_string_equal(bench.forgotten, ":1.1");

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -295,6 +296,21 @@ static void what_sd_bus_ends_is_over_for_the_caller(void **state)
     assert_int_equal(sd_event_run(bench.event, 0), 0);
 }
 
+/* A file has no end to wait for: epoll does not take it. */
+static void what_the_loop_can_not_wait_for_is_no_channel_and_stays_its_owners(void **state)
+{
+    FILE *file = tmpfile();
+    ChannelGate *gate = NULL;
+    int input = -1;
+
+    (void)state;
+    assert_non_null(file);
+    assert_int_equal(channel_gate_open(bench.event, fileno(file), ":1.8", &gate, &input), -EPERM);
+    assert_null(gate);
+    assert_int_equal(input, -1);
+    assert_int_equal(fclose(file), 0);
+}
+
 static void descriptors_are_dropped(void **state)
 {
     union {
@@ -336,6 +352,7 @@ int main(void)
         TEST(what_sd_bus_does_not_read_waits_and_is_not_lost),
         TEST(what_can_not_be_read_for_the_moment_is_read_later_and_any_other_error_is_the_end),
         TEST(what_sd_bus_ends_is_over_for_the_caller),
+        TEST(what_the_loop_can_not_wait_for_is_no_channel_and_stays_its_owners),
         TEST(descriptors_are_dropped),
     };
 
