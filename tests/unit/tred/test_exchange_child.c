@@ -4,6 +4,7 @@
 
 #include "tred/exchange_internal.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <openssl/crypto.h>
 #include <setjmp.h>
@@ -99,7 +100,8 @@ static void an_spi_is_given_out_once_until_it_is_given_back(void **state)
 {
     Play *play = *state;
     const uint32_t first = spi_new(play), near = first ^ (1U << 31), nearer = first ^ (1U << 30);
-    const uint32_t draws[] = {first, near, near, first, nearer, nearer, near, first, 255, near};
+    const uint32_t draws[] = {first, near,  near, first, nearer, nearer,
+                              near,  first, 255,  near,  256};
 
     drawn = draws;
     n_drawn = ELEMENTS(draws);
@@ -111,6 +113,7 @@ static void an_spi_is_given_out_once_until_it_is_given_back(void **state)
     assert_int_equal(spi_new(play), first);
     assert_int_equal(exchange_remove_child(play->exchange, near, &play->reason), 0);
     assert_int_equal(spi_new(play), near); /* 255 is reserved */
+    assert_int_equal(spi_new(play), 256);
     assert_int_equal(n_drawn, 0);
 }
 
@@ -208,8 +211,9 @@ static void the_keys_are_not_handed_out_twice(void **state)
 }
 
 /* What the data plane is, and is asked for. */
-static bool is_kernel_plane;
+static bool is_kernel_plane, is_refusing;
 static uint64_t added_dscps;
+static const char *plane_says = "";
 
 bool __real_dataplane_knows_dscps(const DataPlane *plane);
 bool __wrap_dataplane_knows_dscps(const DataPlane *plane);
@@ -227,6 +231,10 @@ int __wrap_dataplane_add_sa(DataPlane *plane, const SaOrder *sa, const Transport
                             SaAdded added, void *userdata)
 {
     added_dscps = sa->dscps;
+    if (is_refusing) {
+        added(-EIO, plane_says, userdata);
+        return 0;
+    }
     return __real_dataplane_add_sa(plane, sa, transport, added, userdata);
 }
 
@@ -317,6 +325,53 @@ static void keys_that_the_data_plane_refused_are_not_handed_out_again(void **sta
     assert_int_equal(exchange_children(play->exchange, children), 0);
     assert_null(play->exchange->children[0].keys.encr_i);
     assert_int_equal(play_add_child(play, play->spi_in), EXCHANGE_E_KEYS_USED);
+}
+
+static void note_refused(int error, const char *reason, void *userdata)
+{
+    Play *play = userdata;
+
+    assert_int_equal(error, EXCHANGE_E_DATA_PLANE_FAILED);
+    reason_set(&play->reason, 0, "%s", reason);
+}
+
+static void why_the_data_plane_refused_is_told_in_its_words_if_it_has_any(void **state)
+{
+    static const struct {
+        const char *says, *told;
+    } cases[] = {{"", "Input/output error"}, {"no such interface", "no such interface"}};
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        if (i > 0)
+            (void)verified(state);
+        Play *play = *state;
+
+        is_refusing = true;
+        plane_says = cases[i].says;
+        assert_int_equal(
+            exchange_add_child(play->exchange, play->spi_in, note_refused, play, &play->reason), 0);
+        is_refusing = false;
+        assert_non_null(strstr(play->reason.text, cases[i].told));
+        assert_null(play->exchange->children[0].keys.encr_i);
+        if (i == 0)
+            (void)end(state);
+    }
+}
+
+static void nobody_uses_it(int error, const char *reason, void *userdata)
+{
+    (void)error, (void)reason, (void)userdata;
+    fail();
+}
+
+static void a_child_that_was_not_added_is_not_used(void **state)
+{
+    Play *play = *state;
+    const uint32_t other = spi_new(play);
+
+    assert_int_equal(exchange_use_child(play->exchange, other, nobody_uses_it, NULL, &play->reason),
+                     EXCHANGE_E_NO_SUCH_CHILD);
+    assert_non_null(strstr(play->reason.text, "did not allocate"));
 }
 
 static void removing_a_child_wipes_its_keys_and_forgets_its_spi(void **state)
@@ -768,6 +823,24 @@ static void give_transport(Exchange *exchange, const uint8_t remote[4])
     *exchange->transport = (Transport){.ike_fd = -1, .esp_fd = -1};
 }
 
+/* RFC 7296 2.23; a plane that knows no other ESP says so by its name. */
+static void esp_goes_in_udp_where_there_is_a_port_for_it_and_a_nat(void **state)
+{
+    static const uint8_t segw[] = {198, 51, 100, 1};
+    Play *play = *state;
+    Exchange *exchange = play->exchange;
+
+    for (int nat = 0; nat < 2; nat++) {
+        exchange->nat = nat;
+        assert_false(exchange_is_udp_encapsulated(exchange));
+    }
+    give_transport(exchange, segw);
+    for (int nat = 0; nat < 2; nat++) {
+        exchange->nat = nat;
+        assert_int_equal(exchange_is_udp_encapsulated(exchange), nat);
+    }
+}
+
 static void the_outer_address_of_another_segw_is_not_assigned(void **state)
 {
     static const uint8_t segw[] = {198, 51, 100, 1}, another[] = {198, 51, 100, 2};
@@ -963,6 +1036,9 @@ int main(void)
         VERIFIED(a_plane_that_can_not_choose_by_dscp_is_not_asked_to),
         VERIFIED(the_keys_are_not_handed_out_twice),
         VERIFIED(keys_that_the_data_plane_refused_are_not_handed_out_again),
+        VERIFIED(why_the_data_plane_refused_is_told_in_its_words_if_it_has_any),
+        VERIFIED(a_child_that_was_not_added_is_not_used),
+        VERIFIED(esp_goes_in_udp_where_there_is_a_port_for_it_and_a_nat),
         VERIFIED(removing_a_child_wipes_its_keys_and_forgets_its_spi),
         VERIFIED(the_auth_messages_are_let_go_once_the_child_is_added),
         VERIFIED(an_spi_that_was_not_allocated_is_no_child),

@@ -1,6 +1,7 @@
 /* MoveTransport: another port in the place of the one before, or nothing has changed. */
 #include "create_fixture.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -13,6 +14,39 @@
 #include <cmocka.h>
 
 static Ends ends;
+
+/* In the place of transport.c's and dataplane.c's (ld --wrap): what finding the route comes to, and
+ * the plane's answer, for which a test may wait. */
+static int source_result;
+static bool is_held;
+static SasMoved plane_moved;
+static void *plane_userdata;
+
+int __real_transport_source(struct sockaddr_storage *local, const struct sockaddr_storage *remote);
+int __wrap_transport_source(struct sockaddr_storage *local, const struct sockaddr_storage *remote);
+int __real_dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport *to,
+                              const struct sockaddr_storage *remote, bool udp_encapsulated,
+                              SasMoved moved, void *userdata);
+int __wrap_dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport *to,
+                              const struct sockaddr_storage *remote, bool udp_encapsulated,
+                              SasMoved moved, void *userdata);
+
+int __wrap_transport_source(struct sockaddr_storage *local, const struct sockaddr_storage *remote)
+{
+    return source_result < 0 ? source_result : __real_transport_source(local, remote);
+}
+
+int __wrap_dataplane_move_sas(DataPlane *plane, const Transport *from, const Transport *to,
+                              const struct sockaddr_storage *remote, bool udp_encapsulated,
+                              SasMoved moved, void *userdata)
+{
+    if (!is_held)
+        return __real_dataplane_move_sas(plane, from, to, remote, udp_encapsulated, moved,
+                                         userdata);
+    plane_moved = moved;
+    plane_userdata = userdata;
+    return 0;
+}
 
 /* How a move ended. */
 typedef struct Moved {
@@ -123,6 +157,60 @@ static void nothing_moves_where_there_was_no_transport(void **state)
     assert_not_moved(EXCHANGE_E_WRONG_STATE);
 }
 
+static void nothing_moves_before_the_segw_is_verified(void **state)
+{
+    (void)state;
+    ends.henb->state = EXCHANGE_SIGNED;
+    assert_not_moved(EXCHANGE_E_WRONG_STATE);
+    ends.henb->state = EXCHANGE_VERIFIED;
+}
+
+/* Want of descriptors or memory is over some time, want of a route is not. */
+static void without_a_way_to_the_segw_it_is_told_whether_to_call_again(void **state)
+{
+    static const struct {
+        int result;
+        ExchangeError error;
+    } cases[] = {{-EMFILE, EXCHANGE_E_OUT_OF_RESOURCES},
+                 {-ENFILE, EXCHANGE_E_OUT_OF_RESOURCES},
+                 {-ENOBUFS, EXCHANGE_E_OUT_OF_RESOURCES},
+                 {-ENOMEM, EXCHANGE_E_OUT_OF_RESOURCES},
+                 {-ENETUNREACH, EXCHANGE_E_DATA_PLANE_FAILED}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        source_result = cases[i].result;
+        assert_not_moved(cases[i].error);
+        source_result = 0;
+    }
+}
+
+/* One that was removed meanwhile is no failure of the others. */
+static void what_the_data_plane_says_of_a_move_is_its_answer(void **state)
+{
+    static const struct {
+        int result, error;
+        const char *why;
+    } cases[] = {{0, 0, ""},
+                 {-ECANCELED, 0, ""},
+                 {-EIO, EXCHANGE_E_DATA_PLANE_FAILED, ""},
+                 {-EIO, EXCHANGE_E_DATA_PLANE_FAILED, "so"}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Moved moved;
+
+        is_held = true;
+        assert_int_equal(move(&moved), 0);
+        is_held = false;
+        assert_int_equal(moved.n_calls, 0);
+        plane_moved(cases[i].result, cases[i].why, plane_userdata);
+        assert_int_equal(moved.n_calls, 1);
+        assert_int_equal(moved.error, cases[i].error);
+        assert_null(ends.henb->transport_before);
+    }
+}
+
 static void a_second_move_waits_for_the_first(void **state)
 {
     (void)state;
@@ -191,6 +279,9 @@ int main(void)
         ENDS(a_move_gives_another_socket_and_closes_the_one_before),
         ENDS(nothing_moves_where_the_segw_did_not_say_mobike),
         ENDS(nothing_moves_where_there_was_no_transport),
+        ENDS(nothing_moves_before_the_segw_is_verified),
+        ENDS(without_a_way_to_the_segw_it_is_told_whether_to_call_again),
+        ENDS(what_the_data_plane_says_of_a_move_is_its_answer),
         ENDS(a_second_move_waits_for_the_first),
         ENDS(as_many_moves_are_under_way_as_may_be),
         ENDS(without_a_descriptor_nothing_moves_and_the_call_may_be_made_again),
