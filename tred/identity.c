@@ -119,7 +119,7 @@ static void validity_check(const TredConfig *config, Identity *identity)
     const char *path = config->certificates;
     time_t now = time(NULL);
 
-    if (now < identity->last_known)
+    if (identity->last_known > now)
         now = identity->last_known;
     identity->validity_problem.text[0] = '\0';
     if (identity->not_before > now) {

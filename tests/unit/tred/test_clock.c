@@ -3,6 +3,8 @@
  * --wrap). */
 #include "tred/clock.h"
 
+#include "base/log.h"
+#include "base/messages.h"
 #include "tred/bus.h"
 #include "tred/device.h"
 #include "tred/key_care.h"
@@ -35,7 +37,7 @@ typedef struct Bench {
     bool has_unsigned, no_work;
     int advance_result, add_result, set_result;
     sd_event_time_handler_t on_timer;
-    uint64_t armed; /* µs from now; 0: the timer is not set */
+    uint64_t armed, set; /* µs from now; 0: the timer is not set; what it is set to, if it is on */
     bool is_idle_priority;
     /* the work */
     const WorkClass *class;
@@ -46,10 +48,12 @@ typedef struct Bench {
     void *userdata;
     time_t reached;
     unsigned correction_days, asked;
+    unsigned behind; /* that the clock is, was said so often */
 } Bench;
 
 static Bench bench;
 
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...);
 time_t __wrap_time(time_t *ret);
 bool __wrap_daemon_has_unsigned(const Daemon *daemon);
 void __wrap_bus_manager_changed(Daemon *daemon);
@@ -68,6 +72,13 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
 int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec);
 int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled);
 int __wrap_sd_event_source_set_priority(sd_event_source *source, int64_t priority);
+
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...)
+{
+    (void)format;
+    assert_int_equal(level, LOG_WARNING);
+    bench.behind += strcmp(fields->message_id, MESSAGE_CLOCK_BEHIND) == 0;
+}
 
 time_t __wrap_time(time_t *ret)
 {
@@ -170,7 +181,7 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
 int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
 {
     assert_ptr_equal(source, bench.daemon.clock);
-    bench.armed = usec;
+    bench.set = usec;
     return 0;
 }
 
@@ -178,6 +189,7 @@ int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled)
 {
     (void)source;
     assert_int_equal(enabled, SD_EVENT_ONESHOT);
+    bench.armed = bench.set;
     return 0;
 }
 
@@ -271,6 +283,16 @@ static void an_earlier_time_than_one_before_is_taken_by_another_correction_alone
 }
 
 /* ---- the TPM's ---- */
+
+static void a_clock_that_is_behind_is_told(void **state)
+{
+    (void)state;
+    clock_take(&bench.daemon, NOW - 1, 0);
+    clock_take(&bench.daemon, NOW, 0);
+    assert_int_equal(bench.behind, 0);
+    clock_take(&bench.daemon, NOW + 1, 0);
+    assert_int_equal(bench.behind, 1);
+}
 
 static void where_it_is_not_to_be_recorded_there_is_no_timer(void **state)
 {
@@ -433,6 +455,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLOCK(certificates_are_judged_by_the_later_of_both_times),
         CLOCK(an_earlier_time_than_one_before_is_taken_by_another_correction_alone),
+        CLOCK(a_clock_that_is_behind_is_told),
         CLOCK(where_it_is_not_to_be_recorded_there_is_no_timer),
         CLOCK(what_was_vouched_for_reaches_the_tpm_and_what_it_says_the_daemon),
         CLOCK(what_the_tpm_refuses_changes_nothing),

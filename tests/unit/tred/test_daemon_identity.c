@@ -568,6 +568,7 @@ static void files_that_were_not_handed_over_are_not_read(void **state)
     daemon_load_identity(&bench.daemon);
     device_answers(IDENTITY_UNPROVISIONED, "no such file", false);
     assert_state(IDENTITY_UNPROVISIONED, "no such file");
+    assert_int_equal(bench.begun[IDENTITY_READS_PROFILE], 0); /* for nobody */
     assert_int_equal(bench.chains_read, 0);
     assert_int_equal(bench.anchors_read, 0);
     assert_int_equal(bench.times_taken, 0);

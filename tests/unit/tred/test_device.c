@@ -622,6 +622,8 @@ static void what_is_wrong_with_the_platform_is_remembered_until_it_is_right(void
     assert_int_equal(bench.failure, -EKEYREJECTED);
     assert_true(device_is_broken(bench.device));
     assert_string_equal(device_mismatch(bench.device)->bank, "sha256");
+    say(&(DeviceAnswer){.type = DEVICE_ALIVE}, -1); /* it says that it lives, and nothing else */
+    assert_true(device_is_broken(bench.device));
     say(&(DeviceAnswer){.type = DEVICE_FAILED, .result = -EIO}, -1);
     assert_false(device_is_broken(bench.device));
     assert_int_equal(device_mismatch(bench.device)->count, 1);

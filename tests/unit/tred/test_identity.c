@@ -226,11 +226,89 @@ static void the_last_known_time_is_corrected_by_as_many_days_as_the_operator_say
     }
 }
 
+static void a_name_that_no_frame_has_room_for_is_refused_whichever_it_is(void **state)
+{
+    static char empty[] = "", longest[DEVICE_PATH_SIZE], longer[DEVICE_PATH_SIZE + 1];
+    static DeviceFiles files;
+
+    (void)state;
+    memset(longest, 'x', DEVICE_PATH_SIZE - 1);
+    memset(longer, 'x', DEVICE_PATH_SIZE);
+    for (size_t which = 0; which < 7; which++) {
+        TredConfig config = {0};
+        char **const names[] = {&config.tcti,       &config.srk_name,       &config.key,
+                                &config.policy_key, &config.pcr_signatures, &config.certificates,
+                                &config.anchors};
+        const char *const kept[] = {files.tcti,       files.srk_name,       files.key,
+                                    files.policy_key, files.pcr_signatures, files.certificates,
+                                    files.anchors};
+        Reason reason = {0};
+
+        for (size_t i = 0; i < ELEMENTS(names); i++)
+            *names[i] = empty;
+        *names[which] = longest;
+        assert_int_equal(identity_files(&config, &files, &reason), 0);
+        assert_string_equal(kept[which], longest);
+        *names[which] = longer;
+        assert_int_equal(identity_files(&config, &files, &reason), -ENAMETOOLONG);
+        assert_non_null(strstr(reason.text, "longer than 1023 octets"));
+    }
+}
+
+/* Nothing else that is read has the operator's line. */
+static void the_correction_is_read_of_the_anchors_alone(void **state)
+{
+    static const uint8_t line[] = "last-known-time henb-1.example.org minus 5\n";
+    static const struct {
+        IdentityReading what;
+        unsigned days;
+    } cases[] = {{IDENTITY_READS_PROFILE, 0}, {IDENTITY_READS_ANCHORS, 5}};
+    const TredConfig config = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Identity identity = {.verifier = the_verifier(), .fqdn = "henb-1.example.org"};
+        Reason reason = {0};
+
+        assert_int_equal(identity_read_end(&config, &identity, cases[i].what,
+                                           (Bytes){line, sizeof(line) - 1}, &reason),
+                         0);
+        assert_int_equal(identity.correction_days, cases[i].days);
+    }
+}
+
+static void lists_are_looked_for_where_revocation_is_judged(void **state)
+{
+    char folder[] = "/crls";
+    TredConfig config = {.crl_directory = folder, .revocation = REVOCATION_OFF};
+
+    (void)state;
+    assert_null(identity_verifier_options(&config).crl_directory);
+    config.revocation = REVOCATION_REQUIRE;
+    assert_ptr_equal(identity_verifier_options(&config).crl_directory, folder);
+}
+
+/* There is nothing to say of a certificate that was not read. */
+static void without_a_certificate_none_has_expired(void **state)
+{
+    char path[] = "device.pem";
+    const TredConfig config = {.certificates = path};
+    Identity identity = {0};
+
+    (void)state;
+    identity_time_take(&config, &identity);
+    assert_string_equal(identity.validity_problem.text, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_certificate_is_valid_from_its_first_second_to_its_last),
         cmocka_unit_test(the_last_known_time_is_corrected_by_as_many_days_as_the_operator_says),
+        cmocka_unit_test(a_name_that_no_frame_has_room_for_is_refused_whichever_it_is),
+        cmocka_unit_test_setup(the_correction_is_read_of_the_anchors_alone, setup),
+        cmocka_unit_test(lists_are_looked_for_where_revocation_is_judged),
+        cmocka_unit_test(without_a_certificate_none_has_expired),
         cmocka_unit_test_setup(without_a_verifier_nothing_is_read, setup),
         cmocka_unit_test_setup(a_verifier_that_can_not_read_its_profile_is_given_back, setup),
         cmocka_unit_test_setup(what_can_not_be_handed_over_is_told_by_its_name, setup),
