@@ -1,5 +1,10 @@
 /* Are the operator's CRLs seen as they are now, and is what was read never lost? */
+#include "free_watch.h"
+
 #include "base/cleanup.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/reason.h"
 #include "tests/unit/temporary.h"
 #include "tred/crl_files.h"
@@ -35,6 +40,62 @@ static int teardown(void **state)
     free(path);
     (void)rmdir(folder);
     return 0;
+}
+
+/* Each in the place of the system's or of another file's function (ld --wrap). */
+static struct {
+    unsigned fstat_left;       /* until the call that fails; 0: none does */
+    bool goes;                 /* the file, before it is looked at */
+    bool no_memory;            /* for what a file holds */
+    time_t now;                /* 0: it is now */
+    unsigned usable, unusable; /* lines in the log */
+} played;
+
+int __real_fstat64(int fd, struct stat *ret);
+int __wrap_fstat64(int fd, struct stat *ret);
+int __real_stat64(const char *name, struct stat *ret);
+int __wrap_stat64(const char *name, struct stat *ret);
+int __real_file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size);
+int __wrap_file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size);
+int __real_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...);
+
+int __wrap_fstat64(int fd, struct stat *ret)
+{
+    const int r = __real_fstat64(fd, ret);
+
+    errno = EIO; /* which says nothing where it succeeds */
+    return played.fstat_left > 0 && --played.fstat_left == 0 ? -1 : r;
+}
+
+int __wrap_stat64(const char *name, struct stat *ret)
+{
+    if (played.goes)
+        (void)unlink(name);
+    played.goes = false;
+    return __real_stat64(name, ret);
+}
+
+int __wrap_file_read_descriptor(int fd, size_t limit, uint8_t **ret, size_t *ret_size)
+{
+    return played.no_memory ? -ENOMEM : __real_file_read_descriptor(fd, limit, ret, ret_size);
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    const int r = __real_clock_gettime(clock, ret);
+
+    if (played.now != 0)
+        ret->tv_sec = played.now;
+    return r;
+}
+
+void __wrap_log_fields(int level, const LogFields *fields, const char *format, ...)
+{
+    (void)level, (void)format;
+    played.usable += strcmp(fields->message_id, MESSAGE_CRL_USABLE) == 0;
+    played.unusable += strcmp(fields->message_id, MESSAGE_CRL_UNUSABLE) == 0;
 }
 
 /* Over what is there, with one and the same date. */
@@ -183,6 +244,120 @@ static void a_look_without_a_descriptor_left_loses_nothing_and_the_next_reads(vo
     assert_kept_then_read_anew(exhaust_descriptors, give_descriptors_back, "Too many open files");
 }
 
+/* Before it is read, and after. */
+static void fail_at_first(void)
+{
+    lay_over("two");
+    played.fstat_left = 1;
+}
+
+static void fail_at_last(void)
+{
+    lay_over("two");
+    played.fstat_left = 2;
+}
+
+static void fail_no_more(void)
+{
+    assert_int_equal(played.fstat_left, 0);
+}
+
+static void a_file_that_the_system_says_nothing_of_is_told(void **state)
+{
+    void (*const ways[])(void) = {fail_at_first, fail_at_last};
+
+    for (size_t i = 0; i < ELEMENTS(ways); i++) {
+        if (i > 0)
+            assert_int_equal(setup(state), 0);
+        assert_kept_then_read_anew(ways[i], fail_no_more, "Input/output error");
+        if (i == 0)
+            (void)teardown(state);
+    }
+}
+
+/* It is no fault of the file's. */
+static void without_memory_for_a_file_there_is_no_look(void **state)
+{
+    CrlFiles files;
+
+    (void)state;
+    lay_over("one");
+    played.no_memory = true;
+    assert_int_equal(crl_files_read(folder, &held, false, 0, &files, &problem), -ENOMEM);
+    played.no_memory = false;
+    crl_files_deinit(&files);
+    assert_string_equal(problem.text, "");
+}
+
+/* A clock of whole seconds, as the coarsest file system has. */
+static void a_change_is_settled_after_more_than_two_seconds(void **state)
+{
+    struct stat status;
+
+    (void)state;
+    lay_over("one");
+    assert_int_equal(stat(path, &status), 0);
+    for (int seconds = 1; seconds <= 3; seconds++) {
+        played.now = status.st_ctim.tv_sec + seconds;
+        look(true, 0);
+        assert_int_equal(held.files[0]->mark.is_settled, seconds == 3);
+    }
+    played.now = 0;
+}
+
+static void a_copy_is_held_once_and_goes_with_who_holds_it_last(void **state)
+{
+    static const uint8_t text[] = "what a list says";
+    CrlFiles others = {0};
+
+    (void)state;
+    lay_over((const char *)text);
+    look(false, 0);
+    assert_true(crl_files_add(&others, held.files[0]));
+    assert_true(crl_files_add(&others, held.files[0]));
+    assert_int_equal(others.count, 1);
+    assert_int_equal(held.files[0]->n_references, 2);
+    const Bytes octets = {text, sizeof(text) - 1};
+    free_watch_begin(octets);
+    crl_files_deinit(&held);
+    assert_false(free_watch_end());
+    free_watch_begin(octets);
+    crl_files_deinit(&others);
+    assert_true(free_watch_end());
+}
+
+static void no_more_copies_are_held_than_can_be(void **state)
+{
+    static CrlFile one, other;
+    CrlFiles full = {0};
+
+    (void)state;
+    while (full.count < CRL_COPIES_MAX)
+        full.files[full.count++] = &one;
+    assert_false(crl_files_add(&full, &other));
+    assert_int_equal(full.count, CRL_COPIES_MAX);
+    assert_int_equal(other.n_references, 0);
+    assert_true(crl_files_add(&full, &one));
+    assert_int_equal(one.n_references, 0);
+}
+
+static void that_a_list_can_not_be_used_is_told_once_and_so_is_that_it_can(void **state)
+{
+    CrlsInForce crls = {0};
+    const Reason flaw = {"a.crl is none"}, none = {""};
+
+    (void)state;
+    memset(&played, 0, sizeof(played));
+    for (int i = 0; i < 2; i++)
+        crls_in_force_set_problem(&crls, &flaw);
+    assert_int_equal(played.unusable, 1);
+    assert_int_equal(played.usable, 0);
+    for (int i = 0; i < 2; i++)
+        crls_in_force_set_problem(&crls, &none);
+    assert_int_equal(played.unusable, 1);
+    assert_int_equal(played.usable, 1);
+}
+
 static void put_a_folder_there(void)
 {
     assert_int_equal(unlink(path), 0);
@@ -242,6 +417,18 @@ static void a_file_that_is_gone_is_kept_without_a_word(void **state)
     look(false, 0);
     assert_int_equal(unlink(path), 0);
     look(false, 0);
+    assert_held(0, "one", true);
+    assert_string_equal(problem.text, "");
+}
+
+static void a_file_that_goes_once_it_was_listed_is_gone_without_a_word(void **state)
+{
+    (void)state;
+    lay_over("one");
+    look(false, 0);
+    played.goes = true;
+    look(false, 0);
+    assert_false(played.goes);
     assert_held(0, "one", true);
     assert_string_equal(problem.text, "");
 }
@@ -419,10 +606,17 @@ int main(void)
         TEST(a_file_that_changed_a_moment_ago_is_read_again_whatever_its_times),
         TEST(the_same_octets_under_new_times_are_the_same_copy),
         TEST(a_look_without_a_descriptor_left_loses_nothing_and_the_next_reads),
+        TEST(a_file_that_the_system_says_nothing_of_is_told),
+        TEST(without_memory_for_a_file_there_is_no_look),
+        TEST(a_change_is_settled_after_more_than_two_seconds),
+        TEST(a_copy_is_held_once_and_goes_with_who_holds_it_last),
+        TEST(no_more_copies_are_held_than_can_be),
+        TEST(that_a_list_can_not_be_used_is_told_once_and_so_is_that_it_can),
         TEST(a_folder_in_the_place_of_a_file_is_told),
         TEST(a_link_to_nothing_is_told),
         TEST(a_file_that_is_too_large_is_told),
         TEST(a_file_that_is_gone_is_kept_without_a_word),
+        TEST(a_file_that_goes_once_it_was_listed_is_gone_without_a_word),
         TEST(a_257th_file_leaves_all_as_it_was),
         TEST(two_lots_are_equal_if_each_has_all_of_the_other_that_is_sound),
         TEST(a_file_that_is_written_over_ever_and_again_is_read_each_time),

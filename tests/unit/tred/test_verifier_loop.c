@@ -43,6 +43,8 @@ static struct {
     sd_event_time_handler_t on_rest;
     sd_event_source *rest;
     uint64_t rest_usec;
+    bool will_rest;
+    unsigned failing, step; /* of what attaching needs of the loop */
     unsigned changed;
     /* who was told */
     unsigned n_told, n_taken;
@@ -138,8 +140,9 @@ int __wrap_sd_event_add_defer(sd_event *event, sd_event_source **ret, sd_event_h
 {
     (void)event, (void)userdata;
     bench.on_soon = handler;
+    bench.is_soon = true; /* as sd-event has it */
     *ret = source_new();
-    return 0;
+    return ++bench.step == bench.failing ? -ENOMEM : 0;
 }
 
 int __wrap_sd_event_add_io(sd_event *event, sd_event_source **ret, int fd, uint32_t events,
@@ -163,12 +166,14 @@ int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, cl
     } else {
         bench.on_rest = handler;
         bench.rest = *ret;
+        return ++bench.step == bench.failing ? -ENOMEM : 0;
     }
     return 0;
 }
 
 int __wrap_sd_event_source_set_time_relative(sd_event_source *source, uint64_t usec)
 {
+    assert_non_null(source);
     if (source == bench.rest)
         bench.rest_usec = usec;
     for (size_t i = 0; i < bench.n_processes; i++) {
@@ -184,8 +189,12 @@ int __wrap_sd_event_source_set_enabled(sd_event_source *source, int enabled)
         if (bench.processes[i].deadline == source && enabled == SD_EVENT_OFF)
             bench.processes[i].deadline_usec = 0;
     }
-    if (bench.verifier && source == bench.verifier->soon)
+    if (bench.rest && source == bench.rest)
+        bench.will_rest = enabled == SD_EVENT_ONESHOT;
+    if (bench.verifier && source == bench.verifier->soon) {
         bench.is_soon = enabled != SD_EVENT_OFF;
+        return ++bench.step == bench.failing ? -ENOMEM : 0;
+    }
     return 0;
 }
 
@@ -302,6 +311,10 @@ static int setup_with(const char *problem, char *folder)
     assert_int_equal(verifier_begin(&options, &bench.verifier, &reason), 0);
     heard(0, FRAME_PROFILE, NULL);
     answer(0, &(VerifyAnswer){.type = FRAME_PROFILE});
+    /* Not before it has read them. */
+    assert_int_equal(verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls),
+                     -EPROTO);
+    verifier_want(bench.verifier);
     assert_int_equal(verifier_take(bench.verifier, &reason), 0);
     anchors =
         (VerifyAnswer){.type = FRAME_ANCHORS, .anchors = {.n_certificates = 1, .n_hashes = 1}};
@@ -311,9 +324,18 @@ static int setup_with(const char *problem, char *folder)
                      0);
     heard(0, FRAME_ANCHORS, "roots");
     assert_int_equal(verifier_take(bench.verifier, &reason), 0);
+    for (bench.failing = 1; bench.failing <= 3; bench.failing++) {
+        bench.step = 0;
+        assert_int_equal(
+            verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls), -ENOMEM);
+        assert_int_equal(bench.step, bench.failing);
+        assert_false(bench.looked_again);
+    }
+    bench.failing = 0;
     assert_int_equal(verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls),
                      0);
     assert_int_equal(bench.looked_again, folder != NULL);
+    assert_false(bench.is_soon); /* nobody waits */
     return 0;
 }
 
@@ -622,6 +644,43 @@ static void whoever_is_being_judged_when_it_fails_is_refused_and_another_is_star
     }
 }
 
+/* It had not been asked yet: that it fails says nothing of who waits. */
+static void whoever_waits_when_an_idle_one_fails_is_judged_by_the_next(void **state)
+{
+    (void)state;
+    read_crls(0);
+    (void)ask();
+    die(0);
+    assert_int_equal(bench.n_told, 0);
+    read_all(1);
+    serve(1, FRAME_PEER);
+    assert_int_equal(bench.n_taken, 1);
+}
+
+static void what_no_frame_has_room_for_is_not_asked(void **state)
+{
+    static const uint8_t octets[FRAME_SIZE_MAX];
+    static VerifyRequest request = {.type = FRAME_PEER, .segw_name = "segw.example"};
+    Verification *verification = NULL;
+
+    (void)state;
+    request.n_certificates = 1;
+    request.certificates[0] = BYTES_OF(octets);
+    assert_int_equal(verifier_ask(bench.verifier, &request, told, &bench, &verification), -ENOBUFS);
+    assert_null(verification);
+    assert_false(bench.is_soon);
+    assert_int_equal(bench.verifier->n_waiting, 0);
+}
+
+/* Once it has begun, and when all was read: what it was handed is not handed over twice. */
+static void a_verifier_is_attached_once(void **state)
+{
+    (void)state;
+    read_crls(0);
+    assert_int_equal(verifier_attach(bench.verifier, (sd_event *)(void *)&bench.now, &bench.crls),
+                     -EPROTO);
+}
+
 /* The next may end in the same way, and so on for ever. */
 static void one_that_ends_without_having_judged_anybody_is_not_replaced_at_once(void **state)
 {
@@ -697,6 +756,7 @@ static void one_that_nobody_wants_is_ended_and_started_for_the_next(void **state
     assert_true(bench.processes[0].is_there);
     read_crls(0);
     assert_int_equal(bench.rest_usec, 3000 * MSEC);
+    assert_true(bench.will_rest);
     (void)ask();
     (void)bench.on_rest(NULL, 0, bench.verifier); /* somebody waits */
     assert_true(bench.processes[0].is_there);
@@ -751,6 +811,12 @@ static void lists_are_looked_at_though_nobody_is_to_be_judged(void **state)
     verifier_look(bench.verifier);
     assert_int_equal(bench.n_processes, 1);
     bench.is_in_folder[2] = true;
+    verification_cancel(ask()); /* who waits has them looked at */
+    verifier_look(bench.verifier);
+    assert_int_equal(bench.n_processes, 1);
+    bench.is_in_folder[2] = false;
+    soon();
+    bench.is_in_folder[2] = true;
     verifier_look(bench.verifier);
     assert_int_equal(bench.n_processes, 2);
     verifier_look(bench.verifier);
@@ -799,6 +865,9 @@ int main(void)
         LOOP(a_new_list_that_can_not_be_used_leaves_the_rest_in_force),
         LOOP(a_new_list_at_which_a_process_ends_is_left_out_for_a_while),
         LOOP(whoever_is_being_judged_when_it_fails_is_refused_and_another_is_started),
+        LOOP(whoever_waits_when_an_idle_one_fails_is_judged_by_the_next),
+        LOOP(what_no_frame_has_room_for_is_not_asked),
+        LOOP(a_verifier_is_attached_once),
         LOOP(one_that_ends_without_having_judged_anybody_is_not_replaced_at_once),
         LOOP(one_that_does_not_read_in_time_is_given_up_and_nobody_is_judged),
         LOOP(where_none_can_be_started_whoever_waits_is_told),
