@@ -432,6 +432,10 @@ def crl_cases():
     yield Case("a CRL of the future that revokes nothing does not take back", "revocation",
                revocation([crl(issuer, serial), crl(issuer, this=HOUR)]),
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer)]))
+    for order in (1, -1):
+        yield Case(f"a CRL of the same time takes nothing back that comes {'first' if order == 1 else 'last'}",
+                   "revocation", revocation([crl(issuer), crl(issuer, serial)][::order]),
+                   revocation([crl(issuer), crl(issuer, serial, this=-2 * HOUR)][::order]))
     aged = "[revocation]\ncrl-hours-max = 12\n"
     yield Case("a CRL older than the profile allows", "revocation",
                revocation([crl(issuer, this=-DAY)], profile=aged), good(profile=aged),
@@ -647,6 +651,10 @@ def clerk_cases():
         return shown
     yield Case("an indirect CRL whose issuer its CA has revoked", "revocation",
                judged([crl(root, clerk.serial)], clerk), judged([crl(root)], clerk))
+    nameless, namesake = issue("CRL clerk", root, usual, identifiers=False), ca("Root")
+    yield Case("an indirect CRL whose issuer's serial number a CA of the same name has revoked", "revocation",
+               judged([crl(root, nameless.serial)], nameless),
+               judged([crl(root), crl(namesake, nameless.serial), namesake.pem()], nameless))
     of_cas = crl(root, extensions=[CAS_ONLY])
     yield Case("an indirect CRL whose issuer it revokes itself", "revocation",
                judged([of_cas], own_witness, own_witness.serial), judged([of_cas], own_witness))

@@ -259,6 +259,29 @@ static void who_has_to_act_is_whose_certificate_has_expired(void **state)
     pki_deinit(&lasting);
 }
 
+static void a_segw_that_is_its_own_anchor_has_to_act_itself(void **state)
+{
+    const PkiSpec spec = {
+        .common_name = "SeGW",
+        .subject_alt_name = "DNS:" SEGW,
+        .basic_constraints = "critical,CA:TRUE",
+        .key_usage = "critical,digitalSignature,keyCertSign",
+        .valid_from = -10L * PKI_DAY,
+        .valid_until = -1L * PKI_HOUR,
+    };
+    Pki own = pki_issue(&spec, NULL);
+    const Presentation presentation = {.sent = {&own}, .count = 1};
+    Reason reason = {0};
+    EVP_PKEY *key = NULL;
+
+    (void)state;
+    (void)sk_X509_set(anchors.certificates, 0, own.certificate);
+    assert_int_equal(judge(&presentation, &key, &reason), PEER_E_EXPIRED);
+    assert_null(strstr(reason.text, "install-anchors"));
+    (void)sk_X509_set(anchors.certificates, 0, root.certificate);
+    pki_deinit(&own);
+}
+
 static void an_issuer_that_is_no_ca_is_unfit(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -381,6 +404,21 @@ static void a_key_outside_the_profile_is_unfit(void **state)
         spec.key = keys[i].key;
         assert_leaf_refused(&spec, &root, PEER_E_UNFIT, keys[i].why);
     }
+}
+
+static void of_extended_usages_none_is_asked_for_where_the_profile_takes_any(void **state)
+{
+    PeerProfile profile = peer_profile_3gpp();
+    PkiSpec spec = pki_segw_spec(SEGW);
+
+    (void)state;
+    spec.extended_usage = "codeSigning";
+    Pki leaf = pki_issue(&spec, &root);
+    const Presentation presentation = {.sent = {&leaf}, .count = 1, .profile = &profile};
+    assert_refused(&presentation, PEER_E_UNFIT, "extKeyUsage is 1.3.6.1.5.5.7.3.3");
+    profile.extended_usage = EXTENDED_USAGE_ANY;
+    assert_accepted(&presentation, &leaf);
+    pki_deinit(&leaf);
 }
 
 static void a_curve_that_nobody_knows_is_not_the_one_that_the_profile_adds(void **state)
@@ -1133,6 +1171,7 @@ int main(void)
         cmocka_unit_test(of_a_date_it_is_told_what_time_it_is_held_against),
         cmocka_unit_test(an_expired_intermediate_is_named),
         cmocka_unit_test(who_has_to_act_is_whose_certificate_has_expired),
+        cmocka_unit_test(a_segw_that_is_its_own_anchor_has_to_act_itself),
         cmocka_unit_test(an_issuer_that_is_no_ca_is_unfit),
         cmocka_unit_test(an_intermediate_with_a_short_key_is_unfit),
         cmocka_unit_test(an_anchor_with_a_short_key_is_told_as_an_anchor),
@@ -1140,6 +1179,7 @@ int main(void)
         cmocka_unit_test(key_usage_is_to_be_critical_where_it_is_required),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(of_extended_usages_none_is_asked_for_where_the_profile_takes_any),
         cmocka_unit_test(a_curve_that_nobody_knows_is_not_the_one_that_the_profile_adds),
         cmocka_unit_test(a_name_is_of_printable_ascii_from_the_first_octet_to_the_last),
         cmocka_unit_test(an_rsa_key_has_as_many_bits_as_the_profile_says),

@@ -1,16 +1,21 @@
 /* Is anybody judged by what was found for want of memory? Each allocation of a judgement fails
  * once, and again together with all that follow it. */
 #include "peer_fixture.h"
+#include "temporary.h"
 
 #include "base/reason.h"
 #include "crypto/memory.h"
+#include "ikewire/registry.h"
 #include "verify/service.h"
 
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -298,6 +303,90 @@ static void without_memory_to_tell_of_anchors_those_of_before_stay(void **state)
     service_deinit(&service);
 }
 
+static int error_of(Service *service, const VerifyRequest *request)
+{
+    static VerifyAnswer answer;
+
+    plan_begin();
+    service_answer(service, request, -1, &answer);
+    plan.left = 0;
+    return answer.error != 0 ? answer.error : !answer.verdict.taken;
+}
+
+/* The anchors that count are chosen before the judgement, which watches memory anew. */
+static void without_memory_no_anchor_is_passed_over_that_counts(void **state)
+{
+    const VerifyRequest profile = {.type = FRAME_PROFILE}, complete = {.type = FRAME_COMPLETE};
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    unsigned char *der = NULL;
+    const int size = i2d_X509(leaf.certificate, &der);
+    VerifyRequest request = {.type = FRAME_PEER,
+                             .now = time(NULL),
+                             .segw_name = SEGW,
+                             .idr_type = IKE_ID_FQDN,
+                             .idr = {(const uint8_t *)SEGW, strlen(SEGW)},
+                             .anchors.count = 1,
+                             .certificates = {{der, (size_t)size}},
+                             .n_certificates = 1};
+    Service service;
+
+    (void)state;
+    assert_int_equal(
+        X509_digest(root.certificate, EVP_sha256(), request.anchors.fingerprints[0], NULL), 1);
+    plan.nth = 0;
+    plan.stays = false;
+    assert_int_equal(service_init(&service), 0);
+    (void)error_of(&service, &profile);
+    assert_int_equal(anchors_hand(&service, &root), 0);
+    (void)error_of(&service, &complete);
+    assert_int_equal(error_of(&service, &request), 0);
+    for (plan.nth = 1, plan.failed = true; plan.failed;
+         plan.nth += plan.nth < FEWEST ? 1 : stride) {
+        const int r = error_of(&service, &request);
+
+        if (r != 0 && (r != -ENOMEM || !plan.failed))
+            fail_msg("without allocation %zu it comes to %d", plan.nth, r);
+    }
+    assert_true(plan.nth > FEWEST);
+    service_deinit(&service);
+    OPENSSL_free(der);
+    pki_deinit(&leaf);
+}
+
+/* Where OpenSSL has none, whoever watches it knows. */
+static void without_memory_no_directory_of_lists_is_read_in_part(void **state)
+{
+    X509_CRL *crl = pki_crl(&root, NULL, -PKI_HOUR, PKI_DAY);
+    char folder[TEMPORARY_PATH_SIZE], path[2 * TEMPORARY_PATH_SIZE];
+    bool is_whole = false;
+
+    (void)state;
+    temporary_path("test-lists", folder);
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(path, sizeof(path), "%s/list", folder);
+    BIO *file = BIO_new_file(path, "w");
+    assert_int_equal(i2d_X509_CRL_bio(file, crl), 1);
+    BIO_free(file);
+    for (plan.nth = 1; !is_whole; plan.nth++) {
+        CrlStore store;
+        Reason reason;
+
+        assert_int_equal(crl_store_init(&store), 0);
+        memory_watch_begin();
+        plan_begin();
+        const int r = crl_store_read(&store, folder, &reason);
+        plan.left = 0;
+        assert_true(r == -ENOMEM || memory_ran_out() || (r == 0 && !plan.failed));
+        is_whole = !plan.failed;
+        assert_true(!is_whole || sk_X509_CRL_num(store.crls) == 1);
+        crl_store_deinit(&store);
+    }
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(rmdir(folder), 0);
+    X509_CRL_free(crl);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +396,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(without_memory_a_stranger_is_not_taken),
         cmocka_unit_test(without_memory_no_file_is_called_wrong),
         cmocka_unit_test(without_memory_to_tell_of_anchors_those_of_before_stay),
+        cmocka_unit_test(without_memory_no_anchor_is_passed_over_that_counts),
+        cmocka_unit_test(without_memory_no_directory_of_lists_is_read_in_part),
     };
 
     if (argc > 1 && strcmp(argv[1], "whole") == 0)

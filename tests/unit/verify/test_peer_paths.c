@@ -343,6 +343,9 @@ static void of_several_paths_each_is_followed_until_one_is_fit(void **state)
     const Presentation two_fit = {
         .sent = {&leaf, &bad, &good, &as_good}, .count = 4, .profile = &profile};
     assert_int_equal(walks_of(&two_fit, 0), 3);
+    const Presentation both_fit = {
+        .sent = {&leaf, &good, &as_good}, .count = 3, .profile = &profile};
+    assert_int_equal(walks_of(&both_fit, 0), 1);
     pki_deinit(&good);
     pki_deinit(&as_good);
     pki_deinit(&bad);

@@ -130,6 +130,67 @@ static void assert_same_profile(const PeerProfile *a, const PeerProfile *b)
     assert_int_equal(a->skew_seconds, b->skew_seconds);
 }
 
+/* A certificate signed with RSASSA-PSS, SHA-256 and a salt of so many octets. */
+static const char *flaw_of_pss(int salt)
+{
+    const PkiSpec spec = {.common_name = "PSS", .key = "RSA-2048"};
+    Pki pki = pki_issue(&spec, NULL);
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *rsa = NULL;
+
+    assert_int_equal(EVP_DigestSignInit(context, &rsa, EVP_sha256(), NULL, pki.key), 1);
+    assert_true(EVP_PKEY_CTX_set_rsa_padding(rsa, RSA_PKCS1_PSS_PADDING) > 0);
+    assert_true(EVP_PKEY_CTX_set_rsa_pss_saltlen(rsa, salt) > 0);
+    assert_true(X509_sign_ctx(pki.certificate, context) > 0);
+    const char *flaw = profile_signature_flaw(pki.certificate);
+    EVP_MD_CTX_free(context);
+    pki_deinit(&pki);
+    return flaw;
+}
+
+static void a_pss_signature_has_a_salt_as_long_as_its_hash(void **state)
+{
+    (void)state;
+    assert_null(flaw_of_pss(32));
+    assert_non_null(strstr(flaw_of_pss(20), "an algorithm outside the profile"));
+}
+
+static void a_key_that_does_not_parse_is_in_no_profile(void **state)
+{
+    static const uint8_t p256[] = {0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07};
+    const PkiSpec spec = {.common_name = "x", .key_usage = "digitalSignature"};
+    Pki pki = pki_issue(&spec, NULL);
+    unsigned char *der = NULL;
+    const int size = i2d_X509(pki.certificate, &der);
+    uint8_t *curve = memmem(der, (size_t)size, p256, sizeof(p256));
+    const unsigned char *place = der;
+
+    (void)state;
+    assert_null(profile_end_entity_flaw(pki.certificate));
+    assert_non_null(curve);
+    curve[sizeof(p256) - 1] = 0x77; /* of which nobody knows a curve */
+    X509 *strange = d2i_X509(NULL, &place, size);
+    assert_non_null(strange);
+    assert_null(X509_get0_pubkey(strange));
+    assert_non_null(profile_end_entity_flaw(strange));
+    assert_non_null(profile_anchor_flaw(strange));
+    X509_free(strange);
+    OPENSSL_free(der);
+    pki_deinit(&pki);
+}
+
+static void rsa_may_be_of_one_size_alone(void **state)
+{
+    Reason reason = {0};
+    PeerProfile profile;
+
+    (void)state;
+    assert_int_equal(
+        parse("[issuers]\nrsa-bits-min = 3072\nrsa-bits-max = 3072\n", &profile, &reason), 0);
+    assert_int_equal(profile.issuers.rsa_bits_min, 3072);
+    assert_int_equal(profile.issuers.rsa_bits_max, 3072);
+}
+
 static void an_empty_file_is_the_built_in_profile(void **state)
 {
     const PeerProfile built_in = peer_profile_3gpp();
@@ -219,6 +280,9 @@ int main(void)
         cmocka_unit_test(an_end_entity_signs_is_no_ca_and_has_a_key_of_the_profile),
         cmocka_unit_test(an_anchor_is_a_ca_with_a_strong_key),
         cmocka_unit_test(a_signature_has_a_hash_of_the_profile),
+        cmocka_unit_test(a_pss_signature_has_a_salt_as_long_as_its_hash),
+        cmocka_unit_test(a_key_that_does_not_parse_is_in_no_profile),
+        cmocka_unit_test(rsa_may_be_of_one_size_alone),
         cmocka_unit_test(an_empty_file_is_the_built_in_profile),
         cmocka_unit_test(the_built_in_profile_is_that_of_ts_33_310),
         cmocka_unit_test(each_key_changes_what_it_names_and_nothing_else),
