@@ -29,29 +29,29 @@ static TpmCommand *command_of(TSS2_TCTI_CONTEXT *tcti)
 static TSS2_RC mailbox_transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t *octets)
 {
     TpmExchange *exchange = &command_of(tcti)->exchange;
+    Writer writer;
 
-    if (size > sizeof(exchange->request))
-        return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
-    memcpy(exchange->request, octets, size);
-    exchange->request_size = size;
-    return TSS2_RC_SUCCESS;
+    writer_init(&writer, exchange->request, sizeof(exchange->request));
+    writer_bytes(&writer, (Bytes){octets, size});
+    exchange->request_size = writer.size;
+    return writer.overflow ? TSS2_TCTI_RC_INSUFFICIENT_BUFFER : TSS2_RC_SUCCESS;
 }
 
 static TSS2_RC mailbox_receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *octets,
                                int32_t timeout)
 {
     const TpmExchange *exchange = &command_of(tcti)->exchange;
+    Writer writer;
 
     (void)timeout;
     if (!octets) {
         *size = exchange->response_size;
         return TSS2_RC_SUCCESS;
     }
-    if (*size < exchange->response_size)
-        return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
-    memcpy(octets, exchange->response, exchange->response_size);
-    *size = exchange->response_size;
-    return TSS2_RC_SUCCESS;
+    writer_init(&writer, octets, *size);
+    writer_bytes(&writer, (Bytes){exchange->response, exchange->response_size});
+    *size = writer.size;
+    return writer.overflow ? TSS2_TCTI_RC_INSUFFICIENT_BUFFER : TSS2_RC_SUCCESS;
 }
 
 TpmCommand *tpm_command_new(Tpm *tpm)
@@ -91,8 +91,6 @@ Tpm *tpm_command_tpm(TpmCommand *command)
 
 void tpm_command_free(TpmCommand *command)
 {
-    if (!command)
-        return;
     if (command->sys) {
         Tss2_Sys_Finalize(command->sys);
         OPENSSL_cleanse(command->sys, command->sys_size);
@@ -360,19 +358,18 @@ static TSS2_RC answer_take(TpmCommand *command, const TpmFrame *frame, Uses *use
 {
     TSS2L_SYS_AUTH_RESPONSE area = {0};
     uint8_t hash[TPM_HASH_SIZE];
+    size_t answered;
     TSS2_RC rc;
 
     if (uses->count == 0)
         return TSS2_RC_SUCCESS;
-    rc = Tss2_Sys_GetRspAuths(command->sys, &area);
-    if (rc != TSS2_RC_SUCCESS)
-        return rc;
-    if (area.count != uses->count)
+    answered = Tss2_Sys_GetRspAuths(command->sys, &area) == TSS2_RC_SUCCESS ? area.count : 0;
+    if (answered != uses->count)
         return TPM_RC_ANSWER_REFUSED;
     if (rp_hash(command, hash) < 0)
         return TPM_RC_NO_CRYPTO;
     for (size_t i = 0; i < uses->count; i++) {
-        if (!uses->use[i].session)
+        if (!uses->use[i].session) /* nothing authenticates the answer to a password */
             continue;
         rc = answer_judge(command, frame, &uses->use[i], &area.auths[i], hash);
         if (rc != TSS2_RC_SUCCESS)

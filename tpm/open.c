@@ -258,8 +258,6 @@ static int list_read(Tpm *tpm, TPM2_CAP capability, uint32_t *ret, size_t *ret_c
             tpm_error(reason, "TPM2_GetCapability", rc);
             return -EIO;
         }
-        if (data.capability != capability)
-            break;
         got = answer_take(&data, ret + *ret_count, LIST_MAX - *ret_count);
         *ret_count += got;
         next = got > 0 ? ret[*ret_count - 1] + 1 : 0;

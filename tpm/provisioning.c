@@ -53,22 +53,18 @@ TSS2_RC tpm2_policy_secret(Tpm *tpm, TPM2_HANDLE hierarchy, TpmSession *session,
     static const TPM2B_NONCE no_nonce = {0};
     static const TPM2B_DIGEST no_digest = {0};
     const TpmObject entity = tpm_permanent(hierarchy);
-    TPM2B_TIMEOUT timeout = {0};
-    TPMT_TK_AUTH ticket = {0};
 
     _cleanup_(tpm_command_freep) TpmCommand *command = tpm_command_new(tpm);
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_PolicySecret_Prepare(sys, hierarchy, policy->object.handle, &no_nonce,
                                                &no_digest, &no_nonce, 0);
 
-    rc = tpm_command_run_prepared(command, rc,
-                                  &(TpmFrame){.handles = {&entity, &policy->object},
-                                              .n_authorized = 1,
-                                              .sessions = {session},
-                                              .sized_answer = true});
-    if (rc == TSS2_RC_SUCCESS)
-        rc = Tss2_Sys_PolicySecret_Complete(sys, &timeout, &ticket);
-    return rc;
+    /* The ticket, for another session of the same policy, is not asked for and not looked at. */
+    return tpm_command_run_prepared(command, rc,
+                                    &(TpmFrame){.handles = {&entity, &policy->object},
+                                                .n_authorized = 1,
+                                                .sessions = {session},
+                                                .sized_answer = true});
 }
 
 TSS2_RC tpm2_nv_define_space(Tpm *tpm, TpmSession *session, const TPMS_NV_PUBLIC *public)

@@ -140,12 +140,12 @@ int signature_ecdsa_to_der(Bytes raw, unsigned char **ret)
     BIGNUM *r = BN_bin2bn(raw.data, half, NULL);
     BIGNUM *s = BN_bin2bn(raw.data + half, half, NULL);
 
-    if (!ecdsa || !r || !s || ECDSA_SIG_set0(ecdsa, r, s) != 1) {
+    *ret = NULL;
+    if (!ecdsa || ECDSA_SIG_set0(ecdsa, r, s) != 1) { /* which takes neither without the other */
         BN_free(r);
         BN_free(s);
         return -ENOMEM;
     }
-    *ret = NULL;
     return i2d_ECDSA_SIG(ecdsa, ret);
 }
 
@@ -160,9 +160,7 @@ bool signature_is_good(EVP_PKEY *pkey, const char *digest_name, Bytes digest, By
 
     if (!rsa) {
         const int size = signature_ecdsa_to_der(signature, &der);
-        if (size <= 0)
-            return false;
-        signature = (Bytes){der, (size_t)size};
+        signature = (Bytes){der, der ? (size_t)size : 0}; /* an empty one is never good */
     }
     good = ctx && EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1;
     if (good && rsa) {

@@ -33,5 +33,5 @@ bool signature_is_good(EVP_PKEY *pkey, const char *digest_name, Bytes digest, By
                        int pss_salt);
 
 /* A raw ECDSA signature (r | s) as the DER that certificates and CSRs hold. *ret is for
- * OPENSSL_free(). Returns its size, or -ENOMEM. */
+ * OPENSSL_free(). Returns its size; or -ENOMEM, and *ret is NULL. */
 int signature_ecdsa_to_der(Bytes raw, unsigned char **ret);

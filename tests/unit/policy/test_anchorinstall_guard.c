@@ -7,6 +7,7 @@
 #include "base/file_write.h"
 #include "policy/anchorbundle.h"
 #include "policy/anchorinstall.h"
+#include "provisioning/devicetpm.h"
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
@@ -169,6 +170,22 @@ static void without_one_of_its_three_sessions_nothing_is_written(void **state)
         assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
     }
     assert_written(&operator_key, ANCHOR_WRITE_UPDATE, "two", 2);
+}
+
+static void without_a_session_no_guard_is_made_or_removed(void **state)
+{
+    _cleanup_(policy_key_deinit) PolicyKey operator_key = operator_new("EC");
+    AnchorGuard guard;
+
+    (void)state;
+    faults.session = 1;
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), -EIO);
+    assert_string_equal(reason.text, "no session is left");
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), -ENOENT);
+    assert_int_equal(anchor_guard_define(bench.tpm, &operator_key, &reason), 0);
+    faults.session = 1;
+    assert_int_equal(nv_undefine(bench.tpm, ANCHOR_GUARD_INDEX, &reason), -EIO);
+    assert_int_equal(anchor_guard_read(bench.tpm, &guard, &reason), 0);
 }
 
 static void a_tpm_that_does_not_say_whether_it_is_locked_is_an_error(void **state)
@@ -413,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GUARD_TEST(what_the_tpm_refuses_is_told_from_what_it_fails_to_do),
         GUARD_TEST(without_one_of_its_three_sessions_nothing_is_written),
+        GUARD_TEST(without_a_session_no_guard_is_made_or_removed),
         GUARD_TEST(a_tpm_that_does_not_say_whether_it_is_locked_is_an_error),
         INSTALL_TEST(what_was_written_is_not_asked_for_again),
         INSTALL_TEST(each_refusal_before_the_tpm_is_asked_says_what_it_is_for),

@@ -353,6 +353,26 @@ static void an_error_comes_back_as_the_tpm_says_it_and_harms_no_session(void **s
     tpm_session_flush(bench.tpm, session);
 }
 
+/* Of a command with a password nothing is authenticated, yet it was answered or it was not. The
+ * session's attributes stand before the size of its HMAC, which is empty. */
+static void the_answer_to_a_password_has_an_authorization_of_any_attributes(void **state)
+{
+    static const TPM2B_MAX_NV_BUFFER data = {.size = NV_SIZE};
+    Probe stripped = {.command = TPM2_CC_NV_Write, .strip = true};
+    Probe changed = {.command = TPM2_CC_NV_Write, .answer = {-3, TPMA_SESSION_CONTINUESESSION}};
+    NvIndex index;
+
+    (void)state;
+    must(nv_open(bench.tpm, NV_INDEX, &index, &reason));
+    probe_attach(&stripped);
+    assert_int_equal(tpm2_nv_write(bench.tpm, &index.object, NULL, &data), TPM_RC_ANSWER_REFUSED);
+    probe_detach();
+    must(nv_open(bench.tpm, NV_INDEX, &index, &reason));
+    probe_attach(&changed);
+    assert_int_equal(tpm2_nv_write(bench.tpm, &index.object, NULL, &data), TSS2_RC_SUCCESS);
+    probe_detach();
+}
+
 /* A list of algorithms is none of handles, however much of it there is. */
 static void an_answer_about_another_capability_is_refused(void **state)
 {
@@ -400,6 +420,7 @@ int main(void)
         cmocka_unit_test_teardown(sessions_beside_the_one_that_authorizes_encrypt, probe_remove),
         cmocka_unit_test(a_new_auth_value_counts_in_the_answer_already),
         NV_TEST(an_error_comes_back_as_the_tpm_says_it_and_harms_no_session),
+        NV_TEST(the_answer_to_a_password_has_an_authorization_of_any_attributes),
         cmocka_unit_test_teardown(an_answer_about_another_capability_is_refused, probe_remove),
     };
 

@@ -307,6 +307,25 @@ static void without_random_numbers_or_room_no_secret_is_shared(void **state)
         EVP_PKEY_free(keys[i]);
 }
 
+static bool has_no_memory;
+void *__real_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return has_no_memory ? NULL : __real_calloc(count, size);
+}
+
+static void without_memory_nothing_is_computed(void **state)
+{
+    TpmCrypto *none = NULL;
+
+    (void)state;
+    has_no_memory = true;
+    assert_int_equal(tpm_crypto_new(&none), -ENOMEM);
+    has_no_memory = false;
+    assert_null(none);
+}
+
 static void more_than_a_parameter_can_have_is_not_encrypted(void **state)
 {
     static const uint8_t key[TPM_CIPHER_KEY_SIZE], iv[TPM_CIPHER_BLOCK_SIZE], zeros[UINT16_MAX + 1];
@@ -349,6 +368,7 @@ int main(void)
         cmocka_unit_test(aes_128_cfb_is_that_of_sp_800_38a),
         cmocka_unit_test(every_octet_of_a_shared_secret_is_by_chance),
         cmocka_unit_test(without_random_numbers_or_room_no_secret_is_shared),
+        cmocka_unit_test(without_memory_nothing_is_computed),
         cmocka_unit_test(more_than_a_parameter_can_have_is_not_encrypted),
         cmocka_unit_test(a_key_that_no_tpm_of_ours_has_shares_no_secret),
     };

@@ -24,6 +24,7 @@ typedef struct LesserTcti {
     Lack lack;
     uint32_t at_once; /* the TPM lists no more in one answer; 0: as many as it likes */
     bool endless;     /* each answer has one more */
+    bool fails;       /* it answers with TPM_RC_FAILURE */
     bool asked;       /* the command under way asks for what is lacking */
     unsigned answers; /* to questions for that capability */
 } LesserTcti;
@@ -79,6 +80,16 @@ static TSS2_RC lesser_receive(TSS2_TCTI_CONTEXT *context, size_t *size, uint8_t 
     if (rc != TSS2_RC_SUCCESS || !lesser->asked || !response)
         return rc;
     lesser->answers++;
+    if (lesser->fails) {
+        Writer writer;
+
+        writer_init(&writer, response, *size);
+        writer_u16(&writer, TPM2_ST_NO_SESSIONS);
+        writer_u32(&writer, 10);
+        writer_u32(&writer, TPM2_RC_FAILURE);
+        *size = writer.size;
+        return rc;
+    }
     if (lesser->endless) {
         *size = endless_answer(lesser, response);
         return rc;
@@ -148,6 +159,23 @@ static void a_tpm_that_never_comes_to_an_end_is_asked_for_so_much_and_no_more(vo
     }
 }
 
+static void a_tpm_that_does_not_say_what_it_has_lacks_nothing_that_is_named(void **state)
+{
+    static const TPM2_CAP capabilities[] = {TPM2_CAP_ALGS, TPM2_CAP_ECC_CURVES};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(capabilities); i++) {
+        LesserTcti lesser = lesser_of((Lack){capabilities[i], UINT16_MAX});
+        Tpm tpm = {.tcti = (TSS2_TCTI_CONTEXT *)&lesser};
+        Reason reason = {0};
+
+        lesser.fails = true;
+        assert_int_equal(tpm_profile_check(&tpm, TPM_KEY_ECDSA_P256, &reason), -EIO);
+        assert_non_null(strstr(reason.text, "TPM2_GetCapability"));
+        assert_int_equal(lesser.answers, 1);
+    }
+}
+
 static void a_whole_tpm_can_hold_every_key(void **state)
 {
     Reason reason = {0};
@@ -183,6 +211,7 @@ static void what_another_key_would_need_may_be_lacking(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_tpm_that_does_not_say_what_it_has_lacks_nothing_that_is_named),
         cmocka_unit_test(a_whole_tpm_can_hold_every_key),
         cmocka_unit_test(a_tpm_that_lists_few_at_once_is_asked_again),
         cmocka_unit_test(a_tpm_that_never_comes_to_an_end_is_asked_for_so_much_and_no_more),

@@ -15,8 +15,9 @@ static void a_list_of_pcrs_comes_back_as_it_went_in(void **state)
     static const struct {
         const char *text;
         uint32_t mask;
-    } lists[] = {{"0", 0x000001},        {"7", 0x000080},  {"0-7", 0x0000ff}, {"0,2,4", 0x000015},
-                 {"0-4,7,11", 0x00089f}, {"23", 0x800000}, {"0-23", 0xffffff}};
+    } lists[] = {{"0", 0x000001},     {"7", 0x000080},        {"0-7", 0x0000ff},
+                 {"0,2,4", 0x000015}, {"0-4,7,11", 0x00089f}, {"23", 0x800000},
+                 {"0-23", 0xffffff},  {"9", 0x000200},        {"8-9", 0x000300}};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(lists); i++) {
@@ -28,6 +29,15 @@ static void a_list_of_pcrs_comes_back_as_it_went_in(void **state)
         pcr_mask_print(mask, text);
         assert_string_equal(text, lists[i].text);
     }
+}
+
+static void a_range_may_be_of_one(void **state)
+{
+    uint32_t mask = 0;
+
+    (void)state;
+    assert_int_equal(pcr_mask_parse("3-3", &mask), 0);
+    assert_int_equal(mask, 1U << 3);
 }
 
 static void the_longest_list_fits(void **state)
@@ -43,8 +53,8 @@ static void the_longest_list_fits(void **state)
 
 static void a_bad_list_of_pcrs_is_refused(void **state)
 {
-    static const char *const bad[] = {"",  "24",  "-1",  "7-0",  "1,",         ",1",   "1-",
-                                      "a", "1 2", "0x1", "1--2", "4294967296", "1-3-5"};
+    static const char *const bad[] = {"",   "24", "0-24", "-1",  "7-0",  "1,",         ",1",
+                                      "1-", "a",  "1 2",  "0x1", "1--2", "4294967296", "1-3-5"};
 
     (void)state;
     for (size_t i = 0; i < ELEMENTS(bad); i++) {
@@ -231,6 +241,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_of_pcrs_comes_back_as_it_went_in),
+        cmocka_unit_test(a_range_may_be_of_one),
         cmocka_unit_test(the_longest_list_fits),
         cmocka_unit_test(a_bad_list_of_pcrs_is_refused),
         cmocka_unit_test(all_pcrs_are_read_each_in_its_place),

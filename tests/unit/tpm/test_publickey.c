@@ -36,6 +36,22 @@ static void an_integer_with_more_zeros_than_needed_loses_them(void **state)
     assert_memory_equal(padded, expected, sizeof(expected));
 }
 
+static void what_cannot_be_marshalled_has_no_name(void **state)
+{
+    const TPMS_NV_PUBLIC index = {
+        .nvIndex = 0x01800000,
+        .nameAlg = TPM2_ALG_SHA256,
+        .authPolicy.size = sizeof(index.authPolicy.buffer) + 1,
+    };
+    const TPM2B_PUBLIC object = {.publicArea = {.nameAlg = TPM2_ALG_SHA256}}; /* of no type */
+    TPM2B_NAME name = {0};
+
+    (void)state;
+    assert_int_equal(tpm_nv_name(&index, &name), -EINVAL);
+    assert_int_equal(tpm_object_name(&object, &name), -EINVAL);
+    assert_int_equal(name.size, 0);
+}
+
 static void an_integer_that_is_too_large_is_refused(void **state)
 {
     static const uint8_t large[] = {1, 7, 8};
@@ -129,6 +145,7 @@ int main(void)
         cmocka_unit_test(an_integer_without_its_leading_zeros_gets_them_back),
         cmocka_unit_test(an_integer_with_more_zeros_than_needed_loses_them),
         cmocka_unit_test(an_integer_that_is_too_large_is_refused),
+        cmocka_unit_test(what_cannot_be_marshalled_has_no_name),
         cmocka_unit_test(a_point_with_short_coordinates_is_the_same_key),
         cmocka_unit_test(an_rsa_area_without_exponent_has_the_default_one),
         cmocka_unit_test(a_point_off_the_curve_and_an_unknown_type_are_refused),

@@ -64,6 +64,7 @@ static void rsa_is_good_with_its_own_padding_and_salt_only(void **state)
     assert_int_equal(sign(key, RSA_PKCS1_PSS_PADDING, 32, raw, sizeof(raw)), sizeof(raw));
     assert_true(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), 32));
     assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), 222));
+    assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), 0));
     assert_false(signature_is_good(key, "SHA256", digest, BYTES_OF(raw), -1));
     EVP_PKEY_free(key);
 }
@@ -86,12 +87,42 @@ static void no_signature_is_good_for_want_of_memory(void **state)
     EVP_PKEY_free(key);
 }
 
+/* A Name without octets would be that of any object that has none. */
+static void without_memory_there_is_the_right_name_or_none(void **state)
+{
+    const TPM2B_PUBLIC public = {
+        .publicArea = {.type = TPM2_ALG_KEYEDHASH,
+                       .nameAlg = TPM2_ALG_SHA256,
+                       .parameters.keyedHashDetail.scheme.scheme = TPM2_ALG_NULL}};
+    TPM2B_NAME right = {0};
+    size_t nth = 0, refused = 0;
+    bool failed;
+
+    (void)state;
+    assert_int_equal(tpm_object_name(&public, &right), 0);
+    do {
+        TPM2B_NAME made = {0};
+
+        openssl_memory_fail_once(++nth);
+        const int r = tpm_object_name(&public, &made);
+        failed = openssl_memory_end();
+        if (r == 0) {
+            assert_int_equal(made.size, right.size);
+            assert_memory_equal(made.name, right.name, right.size);
+        } else {
+            refused++;
+        }
+    } while (failed);
+    assert_true(refused > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(raw_ecdsa_is_good_until_an_octet_changes),
         cmocka_unit_test(rsa_is_good_with_its_own_padding_and_salt_only),
         cmocka_unit_test(no_signature_is_good_for_want_of_memory),
+        cmocka_unit_test(without_memory_there_is_the_right_name_or_none),
     };
 
     if (!openssl_memory_begin())

@@ -618,6 +618,40 @@ static void sessions_are_salted_with_rsa_and_with_elliptic_curves(void **state)
 }
 
 /* In a factory, where the key is yet to be made. */
+/* An index that is written under TPM2_PolicyNvWritten(no). */
+static void assert_unsalted_sessions_authorize(Tpm *tpm)
+{
+    static const TPM2B_MAX_NV_BUFFER data = {.size = 8};
+    TPMS_NV_PUBLIC public = {
+        .nvIndex = 0x01800123,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_POLICYWRITE | TPMA_NV_AUTHREAD | TPMA_NV_NO_DA,
+        .dataSize = 8,
+    };
+    const TPM2B_AUTH new = {.size = 8, .buffer = "password"}, none = {0};
+    TpmSession *session = NULL;
+    Reason reason = {0};
+    NvIndex index;
+
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_TRIAL, &session, &reason), 0);
+    assert_int_equal(tpm2_policy_nv_written(tpm, session, false), TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_policy_get_digest(tpm, session, &public.authPolicy), TSS2_RC_SUCCESS);
+    tpm_session_flush(tpm, session);
+    assert_int_equal(nv_define(tpm, &public, &reason), 0);
+    assert_int_equal(nv_open(tpm, public.nvIndex, &index, &reason), 0);
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_POLICY, &session, &reason), 0);
+    assert_null(session->key);
+    assert_int_equal(tpm2_policy_nv_written(tpm, session, false), TSS2_RC_SUCCESS);
+    assert_int_equal(tpm2_nv_write(tpm, &index.object, session, &data), TSS2_RC_SUCCESS);
+    tpm_session_flush(tpm, session);
+    /* The answer's HMAC has a key: the new authValue. */
+    assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), 0);
+    assert_int_equal(tpm2_hierarchy_change_auth(tpm, TPM2_RH_OWNER, session, &new),
+                     TSS2_RC_SUCCESS);
+    tpm_session_flush(tpm, session);
+    assert_int_equal(tpm2_owner_change_auth(tpm, &new, &none), TSS2_RC_SUCCESS);
+}
+
 static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **state)
 {
     /* G is as good a public key as any; the signature is nobody's. */
@@ -654,6 +688,8 @@ static void without_a_storage_root_key_a_session_is_not_said_to_encrypt(void **s
                                                        &signature, &ticket)),
                      TPM2_RC_SIGNATURE);
     tpm_session_flush(tpm, session);
+    /* It authorizes all the same: with an HMAC, which a policy session has none of. */
+    assert_unsalted_sessions_authorize(tpm);
     /* But one that was provisioned with a key is not taken without it. */
     tpm->srk_name = (TPM2B_NAME){.size = 34};
     assert_int_equal(tpm_session_start(tpm, TPM2_SE_HMAC, &session, &reason), -ESTALE);

@@ -158,6 +158,16 @@ TSS2_RC __real_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
                                 TpmObject *ret_object);
 TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
                                 TpmObject *ret_object);
+static bool has_other_curve;
+static unsigned times_flushed;
+
+TSS2_RC __real_tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle);
+TSS2_RC __wrap_tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle);
+TSS2_RC __wrap_tpm2_flush_context(Tpm *tpm, TPM2_HANDLE handle)
+{
+    times_flushed++;
+    return __real_tpm2_flush_context(tpm, handle);
+}
 
 TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
                                 TpmObject *ret_object)
@@ -165,6 +175,8 @@ TSS2_RC __wrap_tpm2_read_public(Tpm *tpm, TPM2_HANDLE handle, TPM2B_PUBLIC *ret,
     TSS2_RC rc = __real_tpm2_read_public(tpm, handle, ret, ret_object);
 
     times_read++;
+    if (has_other_curve)
+        ret->publicArea.parameters.eccDetail.curveID = TPM2_ECC_NIST_P384;
     if (has_other_hash)
         ret->publicArea.nameAlg = TPM2_ALG_SHA384;
     if (other_tasks && !tpm->salt_pkey)
@@ -217,6 +229,42 @@ static void a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named(void *
     assert_int_equal(bench->tpm->salt_key.handle, TPM_SRK_HANDLE);
 }
 
+/* Sessions are salted with the storage root key; another parent has only to be one. */
+static void a_storage_root_key_on_another_curve_is_refused_and_another_parent_taken(void **state)
+{
+    Bench *bench = *state;
+    Reason reason = {0};
+    TpmObject srk = {0}, parent = {0};
+
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
+    assert_int_equal(tpm_parent_open(bench->tpm, TPM2_RH_OWNER, &parent, &reason), 0);
+    assert_int_equal(tpm2_evict_control(bench->tpm, &parent, NULL, 0x81000011), TSS2_RC_SUCCESS);
+    tpm_object_release(bench->tpm, &parent);
+    has_other_curve = true;
+    assert_int_equal(tpm_srk_open(bench->tpm, false, &srk, &reason), -EIO);
+    assert_non_null(strstr(reason.text, "neither ECC P-256 nor RSA"));
+    assert_int_equal(tpm_parent_open(bench->tpm, 0x81000011, &parent, &reason), 0);
+    has_other_curve = false;
+}
+
+/* Its Name is what commands are bound to: who stands between is not asked for another one. */
+static void a_storage_root_key_that_salts_is_read_once_and_never_flushed(void **state)
+{
+    Bench *bench = *state;
+    Reason reason = {0};
+    TpmObject srk = {0}, parent = {0};
+
+    assert_int_equal(tpm_srk_open(bench->tpm, true, &srk, &reason), 0);
+    assert_int_equal(tpm_salt_key_open(bench->tpm, &reason), 0);
+    times_read = times_flushed = 0;
+    assert_int_equal(tpm_parent_open(bench->tpm, TPM_SRK_HANDLE, &parent, &reason), 0);
+    assert_int_equal(times_read, 0);
+    assert_int_equal(parent.handle, TPM_SRK_HANDLE);
+    tpm_object_release(bench->tpm, &parent);
+    tpm_object_release(bench->tpm, &(TpmObject){0});
+    assert_int_equal(times_flushed, 0);
+}
+
 static void a_salt_key_that_another_task_has_opened_meanwhile_stays(void **state)
 {
     Bench *bench = *state;
@@ -259,6 +307,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_salt_key_is_the_one_of_the_name_or_none_where_none_is_named, bench_init,
             bench_deinit),
+        cmocka_unit_test_setup_teardown(
+            a_storage_root_key_on_another_curve_is_refused_and_another_parent_taken, bench_init,
+            bench_deinit),
+        cmocka_unit_test_setup_teardown(
+            a_storage_root_key_that_salts_is_read_once_and_never_flushed, bench_init, bench_deinit),
         cmocka_unit_test_setup_teardown(a_salt_key_that_another_task_has_opened_meanwhile_stays,
                                         bench_init, bench_deinit),
     };

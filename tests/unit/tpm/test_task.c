@@ -9,12 +9,15 @@
 #include "tpm_commands.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -314,6 +317,99 @@ static void a_task_sleeps_while_others_go_on(void **state)
     assert_true(monotonic_ms() - begun >= 100);
 }
 
+static bool has_no_timer;
+int __real_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
+                                      uint64_t usec, uint64_t accuracy,
+                                      sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
+                                      uint64_t usec, uint64_t accuracy,
+                                      sd_event_time_handler_t callback, void *userdata);
+int __wrap_sd_event_add_time_relative(sd_event *event, sd_event_source **ret, clockid_t clock,
+                                      uint64_t usec, uint64_t accuracy,
+                                      sd_event_time_handler_t callback, void *userdata)
+{
+    return has_no_timer ? -ENOMEM
+                        : __real_sd_event_add_time_relative(event, ret, clock, usec, accuracy,
+                                                            callback, userdata);
+}
+
+/* What the thread is made of, and cannot be had. */
+static struct {
+    bool attributes, thread, descriptor;
+} lacks;
+
+int __real_pthread_attr_init(pthread_attr_t *attributes);
+int __wrap_pthread_attr_init(pthread_attr_t *attributes);
+int __wrap_pthread_attr_init(pthread_attr_t *attributes)
+{
+    return lacks.attributes ? ENOMEM : __real_pthread_attr_init(attributes);
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*run)(void *argument), void *argument)
+{
+    return lacks.thread ? EAGAIN : __real_pthread_create(thread, attributes, run, argument);
+}
+
+int __real_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags);
+int __wrap_eventfd(unsigned value, int flags)
+{
+    if (!lacks.descriptor)
+        return __real_eventfd(value, flags);
+    errno = EMFILE;
+    return -1;
+}
+
+static int descriptor_next(void)
+{
+    const int fd = dup(STDIN_FILENO);
+
+    assert_true(fd >= 0);
+    (void)close(fd);
+    return fd;
+}
+
+static void without_a_thread_there_is_no_loop_and_nothing_is_kept(void **state)
+{
+    static const int errors[] = {-ENOMEM, -EAGAIN, -EMFILE};
+    const int next = descriptor_next();
+    sigset_t before, after;
+
+    (void)state;
+    memset(&before, 0, sizeof(before)); /* of which the kernel fills a part */
+    memset(&after, 0, sizeof(after));
+    (void)pthread_sigmask(SIG_SETMASK, NULL, &before);
+    for (size_t i = 0; i < ELEMENTS(errors); i++) {
+        TpmLoop *loop = NULL;
+
+        lacks.attributes = i == 0;
+        lacks.thread = i == 1;
+        lacks.descriptor = i == 2;
+        assert_int_equal(tpm_loop_new(stage.event, &loop), errors[i]);
+        memset(&lacks, 0, sizeof(lacks));
+        assert_null(loop);
+        assert_int_equal(descriptor_next(), next);
+        (void)pthread_sigmask(SIG_SETMASK, NULL, &after);
+        assert_memory_equal(&after, &before, sizeof(before));
+    }
+}
+
+static void a_task_that_gets_no_timer_does_not_sleep(void **state)
+{
+    Item sleeper = {.letter = 's', .sleep_ms = 100};
+
+    (void)state;
+    has_no_timer = true;
+    item_start(&sleeper, TPM_URGENT);
+    has_no_timer = false;
+    assert_results(&sleeper, (const int[]){-ENOMEM}, 1);
+}
+
 static void a_task_started_by_another_begins_soon_after(void **state)
 {
     Item child = {.letter = 'c', .jobs = 1};
@@ -512,6 +608,8 @@ int main(void)
         TASK_TEST(tasks_cancelled_in_their_sleep_wake),
         TASK_TEST(a_job_that_stays_is_done_though_its_task_was_cancelled),
         TASK_TEST(a_task_sleeps_while_others_go_on),
+        TASK_TEST(without_a_thread_there_is_no_loop_and_nothing_is_kept),
+        TASK_TEST(a_task_that_gets_no_timer_does_not_sleep),
         TASK_TEST(a_task_started_by_another_begins_soon_after),
         TASK_TEST(a_task_that_is_done_may_be_followed_by_another),
         TASK_TEST(the_end_of_the_loop_cancels_all_tasks_and_waits_for_them),

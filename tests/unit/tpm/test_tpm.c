@@ -2,6 +2,7 @@
 #include "tpm/open.h"
 #include "tpm/tpm.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "swtpm_fixture.h"
 #include "tests/unit/temporary.h"
@@ -160,6 +161,7 @@ static void each_key_algorithm_has_its_name(void **state)
         assert_int_equal(algorithm, i);
     }
     assert_string_equal(tpm_key_algorithm_name(TPM_KEY_ECDSA_P384), "ecdsa-p384");
+    assert_string_equal(tpm_key_algorithm_name(TPM_KEY_ALGORITHMS), "unknown");
     assert_int_equal(tpm_key_algorithm_from_name("ecdsa-p521", &algorithm), -EINVAL);
 }
 
@@ -207,6 +209,186 @@ static void the_library_of_the_configured_tcti_is_loaded_and_no_other(void **sta
     }
 }
 
+/* A TCTI of this test's own in the place of any other, and the device that it would be behind. */
+static struct {
+    bool is_on;
+    TPM2_RC answer;      /* to the one question that is asked */
+    TSS2_RC transmit_rc; /* of its way there */
+    int loop_r;          /* of running a job in the loop */
+    unsigned no_memory;  /* which allocation to come fails, counted from 1; 0: none */
+    unsigned closed;     /* how often the TCTI was */
+} fake;
+
+static TSS2_RC fake_transmit(TSS2_TCTI_CONTEXT *tcti, size_t size, const uint8_t *request)
+{
+    (void)tcti, (void)size, (void)request;
+    return fake.transmit_rc;
+}
+
+static TSS2_RC fake_receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *response,
+                            int32_t timeout)
+{
+    Writer writer;
+
+    (void)tcti, (void)timeout;
+    writer_init(&writer, response, *size);
+    writer_u16(&writer, TPM2_ST_NO_SESSIONS);
+    writer_u32(&writer, 0);
+    writer_u32(&writer, fake.answer);
+    if (fake.answer == TPM2_RC_SUCCESS) {
+        writer_u8(&writer, TPM2_NO);
+        writer_u32(&writer, TPM2_CAP_TPM_PROPERTIES);
+        writer_u32(&writer, 0);
+    }
+    writer_patch_u32(&writer, sizeof(uint16_t), (uint32_t)writer.size);
+    *size = writer.size;
+    return TSS2_RC_SUCCESS;
+}
+
+static TSS2_TCTI_CONTEXT_COMMON_V1 fake_tcti = {
+    .magic = 0x7465737400000000, .version = 1, .transmit = fake_transmit, .receive = fake_receive};
+
+TSS2_RC __real_Tss2_TctiLdr_Initialize(const char *name, TSS2_TCTI_CONTEXT **ret);
+TSS2_RC __wrap_Tss2_TctiLdr_Initialize(const char *name, TSS2_TCTI_CONTEXT **ret);
+TSS2_RC __wrap_Tss2_TctiLdr_Initialize(const char *name, TSS2_TCTI_CONTEXT **ret)
+{
+    if (!fake.is_on)
+        return __real_Tss2_TctiLdr_Initialize(name, ret);
+    *ret = (TSS2_TCTI_CONTEXT *)(void *)&fake_tcti;
+    return TSS2_RC_SUCCESS;
+}
+
+void __real_Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **tcti);
+void __wrap_Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **tcti);
+void __wrap_Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **tcti)
+{
+    fake.closed++;
+    if (fake.is_on)
+        *tcti = NULL;
+    else
+        __real_Tss2_TctiLdr_Finalize(tcti);
+}
+
+int __real_stat64(const char *path, struct stat *ret);
+int __wrap_stat64(const char *path, struct stat *ret);
+int __wrap_stat64(const char *path, struct stat *ret)
+{
+    return __real_stat64(fake.is_on ? "/dev/null" : path, ret);
+}
+
+int __real_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...);
+int __wrap_open64(const char *path, int flags, ...)
+{
+    return __real_open64(fake.is_on ? "/dev/null" : path, flags);
+}
+
+int __real_tpm_loop_run(TpmLoop *loop, void (*work)(void *job), void *job, bool stays);
+int __wrap_tpm_loop_run(TpmLoop *loop, void (*work)(void *job), void *job, bool stays);
+int __wrap_tpm_loop_run(TpmLoop *loop, void (*work)(void *job), void *job, bool stays)
+{
+    return fake.loop_r < 0 ? fake.loop_r : __real_tpm_loop_run(loop, work, job, stays);
+}
+
+/* Behind a resource manager the slots of others are not for us to flush. */
+static void whether_a_resource_manager_is_between_is_known_by_the_tcti(void **state)
+{
+    static const struct {
+        const char *tcti;
+        bool exclusive;
+    } cases[] = {
+        {"device", true},
+        {"device:/dev/tpm0", true},
+        {"device:/dev/tpm9", true},
+        {"device:/dev/tpmrm0", false},
+        {"device:/dev/tpm", false},
+        {"device:/dev/tpm/", false}, /* the characters before 0 and behind 9 */
+        {"device:/dev/tpm:", false},
+        {"device:/dev/tqm0", false},
+        {"swtpm", true},
+        {"swtpm:port=2321", true},
+        {"mssim:port=2321", true},
+        {"tabrmd:bus_name=com.intel.tss2.Tabrmd", false},
+        {"other:0", false},
+    };
+
+    (void)state;
+    fake.is_on = true;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Reason reason = {0};
+        Tpm *tpm = NULL;
+
+        if (tpm_open(cases[i].tcti, &tpm, &reason) < 0)
+            fail_msg("%s: %s", cases[i].tcti, reason.text);
+        if (tpm->exclusive != cases[i].exclusive)
+            fail_msg("%s is taken for %s", cases[i].tcti, tpm->exclusive ? "ours alone" : "shared");
+        tpm_close(tpm);
+    }
+    fake.is_on = false;
+}
+
+static void a_tpm_that_is_there_and_does_not_answer_is_told_from_none(void **state)
+{
+    (void)state;
+    fake.is_on = true;
+    fake.answer = TPM2_RC_FAILURE;
+    assert_not_opened("swtpm", -EIO, "TPM2_GetCapability");
+    fake.answer = TPM2_RC_CANCELED;
+    assert_not_opened("swtpm", -ECANCELED, "TPM2_GetCapability");
+    fake.transmit_rc = TSS2_TCTI_RC_IO_ERROR;
+    assert_not_opened("swtpm", -ENODEV, "TPM2_GetCapability");
+    memset(&fake, 0, sizeof(fake));
+}
+
+void *__real_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_calloc(size_t count, size_t size); /* NOLINT(bugprone-reserved-identifier) */
+void *__wrap_calloc(size_t count, size_t size)
+{
+    if (fake.no_memory > 0 && --fake.no_memory == 0)
+        return NULL;
+    return __real_calloc(count, size);
+}
+
+/* For the connection, and for what computes in its sessions. */
+static void without_memory_no_tpm_is_opened(void **state)
+{
+    (void)state;
+    fake.is_on = true;
+    for (unsigned i = 1; i <= 2; i++) {
+        fake.no_memory = i;
+        assert_not_opened("swtpm", -ENOMEM, "out of memory");
+    }
+    memset(&fake, 0, sizeof(fake));
+}
+
+static void a_connection_ends_with_its_last_reference(void **state)
+{
+    Reason reason = {0};
+    Tpm *tpm = NULL;
+
+    (void)state;
+    fake.is_on = true;
+    assert_int_equal(tpm_open("swtpm", &tpm, &reason), 0);
+    fake.closed = 0;
+    assert_ptr_equal(tpm_ref(tpm), tpm);
+    tpm_close(tpm);
+    assert_int_equal(fake.closed, 0);
+    tpm_close(tpm);
+    assert_int_equal(fake.closed, 1);
+    tpm_close(NULL);
+    assert_int_equal(fake.closed, 1);
+    memset(&fake, 0, sizeof(fake));
+}
+
+static void a_tpm_that_was_not_even_asked_is_not_said_to_be_absent(void **state)
+{
+    (void)state;
+    fake.is_on = true;
+    fake.loop_r = -ECANCELED;
+    assert_not_opened("swtpm", -ECANCELED, "the TPM was not asked");
+    memset(&fake, 0, sizeof(fake));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +403,11 @@ int main(void)
         cmocka_unit_test(each_key_algorithm_has_its_name),
         cmocka_unit_test(the_device_without_a_name_is_the_first_one),
         cmocka_unit_test(the_library_of_the_configured_tcti_is_loaded_and_no_other),
+        cmocka_unit_test(whether_a_resource_manager_is_between_is_known_by_the_tcti),
+        cmocka_unit_test(a_tpm_that_is_there_and_does_not_answer_is_told_from_none),
+        cmocka_unit_test(without_memory_no_tpm_is_opened),
+        cmocka_unit_test(a_connection_ends_with_its_last_reference),
+        cmocka_unit_test(a_tpm_that_was_not_even_asked_is_not_said_to_be_absent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
