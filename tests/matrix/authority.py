@@ -196,6 +196,17 @@ def produced_at(response, when, key):
     return ocsp_response(tbs, ECDSA_WITH_SHA256, key.sign(tbs, ec.ECDSA(hashes.SHA256())))
 
 
+SHA1_OID = bytes.fromhex("06052b0e03021a")
+
+
+def identified_by(der, oid, key):
+    """The same response by the issuer itself, its CertID made with the hash of that number, signed anew."""
+    tbs = ocsp.load_der_ocsp_response(der).tbs_response_bytes
+    assert tbs.count(SHA1_OID) == 1
+    tbs = tbs.replace(SHA1_OID, oid)
+    return ocsp_response(tbs, ECDSA_WITH_SHA256, key.sign(tbs, ec.ECDSA(hashes.SHA256())))
+
+
 def ocsp_response(tbs, algorithm, signature):
     """A response that is signed and carries no certificate."""
     basic = _der(0x30, tbs, algorithm, _der(0x03, b"\0", signature))

@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
 
-from authority import (CA, DAY, END_ENTITY, HOUR, MINUTE, NOCHECK, SEGW, SHA1, answer, answers,
-                       basic_constraints, ca, changed_in, crl, general_names, issue, key_usage, names,
+from authority import (CA, DAY, END_ENTITY, HOUR, MINUTE, NOCHECK, SEGW, SHA1, SHA1_OID, answer, answers,
+                       basic_constraints, ca, changed_in, crl, general_names, identified_by, issue, key_usage, names,
                        misdated, segw, signed_with_pss, unknown_extension, version_1)
 
 IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
@@ -715,6 +715,9 @@ def ocsp_cases():
     yield Case("an OCSP response that revokes, with why and when", "revocation",
                judged(answer(holder, status=status.REVOKED, why=x509.ReasonFlags.key_compromise)), good,
                "revoked on 20", "OCSP, reason keyCompromise")
+    yield Case("an OCSP response that revokes, and says that why is not specified", "revocation",
+               judged(answer(holder, status=status.REVOKED, why=x509.ReasonFlags.unspecified)), good,
+               "OCSP, reason unspecified")
     yield Case("an OCSP response that revokes, without why", "revocation",
                judged(answer(holder, status=status.REVOKED)), good, "OCSP, reason not given")
     yield Case("an OCSP response that revokes, against a CRL that does not", "revocation",
@@ -741,6 +744,11 @@ def ocsp_cases():
     yield Case("a CertID with SHA-256 for another certificate", "revocation",
                judged(answer(segw(issuer), id_hash=hashes.SHA256())),
                judged(answer(holder, id_hash=hashes.SHA256())))
+    yield Case("a CertID with a hash that nobody knows", "revocation",
+               judged(identified_by(answer(holder), bytes.fromhex("06052b0e03027f"), issuer.key)),
+               judged(identified_by(answer(holder), SHA1_OID, issuer.key)))
+    yield Case("an OCSP response with an octet after it", "revocation",
+               judged(answer(holder) + b"\0"), good, "does not parse")
     yield Case("a forged OCSP response", "revocation",
                judged(answer(holder, forged=True)), good)
     yield Case("an OCSP response of a stranger", "revocation",
