@@ -747,6 +747,30 @@ static void an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_othe
     pki_deinit(&another);
 }
 
+static void of_two_that_revoke_the_list_is_told(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root);
+    size_t size = 0;
+    unsigned char *der = pki_ocsp(&root, leaf.certificate, 1, &size);
+    CrlStore crls;
+    const Presentation presentation = {.sent = {&leaf},
+                                       .count = 1,
+                                       .crls = &crls,
+                                       .revocation = REVOCATION_IF_AVAILABLE,
+                                       .ocsp = {der, size}};
+
+    (void)state;
+    assert_int_equal(crl_store_init(&crls), 0);
+    assert_refused(&presentation, PEER_E_REVOKED, "OCSP, reason");
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&root, leaf.certificate, -PKI_HOUR, PKI_DAY)) >
+                0);
+    assert_refused(&presentation, PEER_E_REVOKED, "says the CRL of");
+    OPENSSL_free(der);
+    crl_store_deinit(&crls);
+    pki_deinit(&leaf);
+}
+
 static void so_many_ocsp_responses_are_looked_at_and_none_more(void **state)
 {
     static const uint8_t octet;
@@ -1154,6 +1178,7 @@ int main(void)
         cmocka_unit_test(
             a_peer_is_taken_until_the_first_certificate_ends_and_vouches_for_the_last_begin),
         cmocka_unit_test(an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_other),
+        cmocka_unit_test(of_two_that_revoke_the_list_is_told),
         cmocka_unit_test(so_many_ocsp_responses_are_looked_at_and_none_more),
         cmocka_unit_test(a_list_that_is_too_old_or_ahead_is_told_of_where_it_would_have_counted),
         cmocka_unit_test(where_there_is_no_list_ocsp_alone_says_what_is_good),

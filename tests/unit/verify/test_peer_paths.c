@@ -1,5 +1,6 @@
 /* Which paths lead from the SeGW's certificate to an anchor? Those whose every signature verifies,
  * as many as there is room for, and none that is not one. */
+#include "crypto/openssl.h"
 #include "peer_fixture.h"
 #include "verify/peer_internal.h"
 
@@ -376,6 +377,52 @@ static void without_room_for_a_certificate_nobody_is_refused_for_it(void **state
     pki_deinit(&leaf);
 }
 
+static unsigned failing_next;
+
+static void begin_failing_next(void)
+{
+    pushes = 0;
+    failing = failing_next;
+}
+
+/* Two certificates that are kept, the same two and two lists for OpenSSL; and then whoever signed
+ * each list. What lists of other times would need is not missed, as there are none. */
+static void
+without_room_for_a_list_nobody_is_judged_and_without_its_signer_it_is_no_word(void **state)
+{
+    enum { KEPT = 2 + 2 + 2, SIGNERS = 2 };
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &intermediate);
+    CrlStore crls;
+    const Presentation presentation = {.sent = {&leaf, &intermediate},
+                                       .count = 2,
+                                       .crls = &crls,
+                                       .revocation = REVOCATION_REQUIRE,
+                                       .begin = begin_failing_next};
+    unsigned n_unjudged = 0, n_unknown = 0;
+
+    (void)state;
+    failing = 0;
+    assert_int_equal(crl_store_init(&crls), 0);
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&root, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    assert_true(sk_X509_CRL_push(crls.crls, pki_crl(&intermediate, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    pushes = 1;
+    for (failing_next = 1; pushes >= failing_next - 1; failing_next++) {
+        _cleanup_(EVP_PKEY_freep) EVP_PKEY *key = NULL;
+        Reason reason = {0};
+        const int r = judge(&presentation, &key, &reason);
+
+        assert_int_equal(r == -ENOMEM, failing_next <= KEPT);
+        n_unjudged += r == -ENOMEM;
+        n_unknown += r == PEER_E_REVOCATION_UNKNOWN;
+    }
+    failing = 0;
+    assert_int_equal(n_unjudged, KEPT);
+    assert_int_equal(n_unknown, SIGNERS);
+    crl_store_deinit(&crls);
+    pki_deinit(&leaf);
+}
+
 static int end(void **state)
 {
     peer_paths_deinit(&paths);
@@ -395,6 +442,8 @@ int main(void)
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
         cmocka_unit_test(the_only_path_is_followed_once_be_it_fit_or_not),
         cmocka_unit_test(of_several_paths_each_is_followed_until_one_is_fit),
+        cmocka_unit_test(
+            without_room_for_a_list_nobody_is_judged_and_without_its_signer_it_is_no_word),
         cmocka_unit_test(without_room_for_a_certificate_nobody_is_refused_for_it),
     };
 
