@@ -747,6 +747,39 @@ static void an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_othe
     pki_deinit(&another);
 }
 
+/* Forged, or about another certificate. */
+static void an_ocsp_response_that_says_nothing_leaves_what_a_list_has_said(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    Pki leaf = pki_issue(&spec, &root), another = pki_issue(&spec, &root);
+    CrlStore good, expired;
+    Presentation presentation = {.sent = {&leaf}, .count = 1, .revocation = REVOCATION_REQUIRE};
+
+    (void)state;
+    assert_int_equal(crl_store_init(&good), 0);
+    assert_int_equal(crl_store_init(&expired), 0);
+    assert_true(sk_X509_CRL_push(good.crls, pki_crl(&root, NULL, -PKI_HOUR, PKI_DAY)) > 0);
+    assert_true(sk_X509_CRL_push(expired.crls, pki_crl(&root, NULL, -2L * PKI_DAY, -PKI_DAY)) > 0);
+    for (int is_own = 0; is_own <= 1; is_own++) {
+        size_t size = 0;
+        unsigned char *der =
+            pki_ocsp(&root, is_own ? leaf.certificate : another.certificate, 0, &size);
+
+        der[size - 1] ^= 1; /* in its signature */
+        presentation.ocsp = (Bytes){der, size};
+        presentation.crls = &good;
+        assert_accepted(&presentation, &leaf);
+        presentation.crls = &expired;
+        assert_refused(&presentation, PEER_E_REVOCATION_UNKNOWN,
+                       is_own ? "has a wrong signature" : "CRL has expired");
+        OPENSSL_free(der);
+    }
+    crl_store_deinit(&good);
+    crl_store_deinit(&expired);
+    pki_deinit(&leaf);
+    pki_deinit(&another);
+}
+
 static void of_two_that_revoke_the_list_is_told(void **state)
 {
     const PkiSpec spec = pki_segw_spec(SEGW);
@@ -1178,6 +1211,7 @@ int main(void)
         cmocka_unit_test(
             a_peer_is_taken_until_the_first_certificate_ends_and_vouches_for_the_last_begin),
         cmocka_unit_test(an_ocsp_response_that_calls_it_good_vouches_for_its_time_and_no_other),
+        cmocka_unit_test(an_ocsp_response_that_says_nothing_leaves_what_a_list_has_said),
         cmocka_unit_test(of_two_that_revoke_the_list_is_told),
         cmocka_unit_test(so_many_ocsp_responses_are_looked_at_and_none_more),
         cmocka_unit_test(a_list_that_is_too_old_or_ahead_is_told_of_where_it_would_have_counted),

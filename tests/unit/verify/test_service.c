@@ -391,6 +391,47 @@ static void a_chain_lasts_as_long_as_its_shortest(void **state)
     }
 }
 
+/* The device's certificate, made that large, is handed over: the answer's error. */
+static int read_chain_of_octets(size_t size)
+{
+    enum { FIRST_GUESS = 60000 };
+    static const uint8_t filler[PEER_EVIDENCE_SIZE_MAX];
+    const PkiSpec spec = {
+        .common_name = "Device", .subject_alt_name = "DNS:" SEGW, .key = "RSA-2048"};
+    Pki device = pki_issue(&spec, NULL); /* whose signature is always of 256 octets */
+    ASN1_OBJECT *private = OBJ_txt2obj("1.3.6.1.4.1.55555.9", 1);
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+    unsigned char *key = NULL;
+    Bytes der = {0};
+
+    for (size_t padding = FIRST_GUESS; der.size != size; padding += size - der.size) {
+        der_free(der);
+        X509_EXTENSION_free(X509_delete_ext(device.certificate,
+                                            X509_get_ext_by_OBJ(device.certificate, private, -1)));
+        assert_int_equal(ASN1_OCTET_STRING_set(octets, filler, (int)padding), 1);
+        X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, private, 0, octets);
+        assert_int_equal(X509_add_ext(device.certificate, extension, -1), 1);
+        X509_EXTENSION_free(extension);
+        assert_true(X509_sign(device.certificate, device.key, EVP_sha256()) > 0);
+        der = der_of(device.certificate);
+    }
+    const int key_size = i2d_PUBKEY(device.key, &key);
+    const int r = hand_over(FRAME_CHAIN, der, (Bytes){key, (size_t)key_size});
+    OPENSSL_free(key);
+    der_free(der);
+    ASN1_OBJECT_free(private);
+    ASN1_OCTET_STRING_free(octets);
+    pki_deinit(&device);
+    return r;
+}
+
+static void a_chain_is_of_as_many_octets_as_are_looked_at(void **state)
+{
+    (void)state;
+    assert_int_equal(read_chain_of_octets(PEER_EVIDENCE_SIZE_MAX), 0);
+    assert_int_equal(read_chain_of_octets(PEER_EVIDENCE_SIZE_MAX + 1), -E2BIG);
+}
+
 /* 0 says that there is no date. */
 static void a_chain_whose_date_is_none_or_the_first_of_all_has_ended(void **state)
 {
@@ -454,6 +495,7 @@ int main(void)
         SERVICE_TEST(who_was_taken_by_a_path_is_told_of_that),
         SERVICE_TEST(a_chain_is_read_as_far_as_an_answer_holds_it),
         SERVICE_TEST(a_chain_lasts_as_long_as_its_shortest),
+        SERVICE_TEST(a_chain_is_of_as_many_octets_as_are_looked_at),
         SERVICE_TEST(a_chain_whose_date_is_none_or_the_first_of_all_has_ended),
         SERVICE_TEST(a_chain_is_for_the_key_and_has_a_name),
     };
