@@ -34,7 +34,7 @@ int auth_signed_octets(const Prf *prf, const Secret *sk_p, Bytes message, Bytes 
     if (r < 0)
         return r;
     *ret = steal_pointer(octets);
-    *ret_size = whole.size;
+    *ret_size = size;
     return 0;
 }
 

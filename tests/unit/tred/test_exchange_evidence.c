@@ -108,6 +108,21 @@ static void ocsp_responses_alone_are_shown(void **state)
     assert_memory_equal(request.ocsp[1].data, ocsp, sizeof(ocsp));
 }
 
+/* The request has room for twice as many. */
+static void as_many_certificates_and_ocsp_responses_are_shown_as_are_judged(void **state)
+{
+    uint8_t encodings[PEER_CERTIFICATES_MAX + PEER_OCSP_MAX + 2];
+    VerifyRequest request;
+    Reason reason;
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(encodings); i++)
+        encodings[i] = i % 2 == 0 ? IKE_CERT_X509_SIGNATURE : IKE_CERT_OCSP_CONTENT;
+    assert_int_equal(read_of(4, encodings, ELEMENTS(encodings), &request, &reason), 0);
+    assert_int_equal(request.n_certificates, PEER_CERTIFICATES_MAX);
+    assert_int_equal(request.n_ocsp, PEER_OCSP_MAX);
+}
+
 static void evidence_is_let_go_of_by_who_holds_it_last(void **state)
 {
     static const uint8_t payloads[] = "what the SeGW said of itself";
@@ -134,6 +149,7 @@ int main(void)
         cmocka_unit_test(an_idr_that_is_longer_than_any_fqdn_is_refused),
         cmocka_unit_test(without_an_x509_certificate_it_is_told_what_there_was),
         cmocka_unit_test(ocsp_responses_alone_are_shown),
+        cmocka_unit_test(as_many_certificates_and_ocsp_responses_are_shown_as_are_judged),
         cmocka_unit_test(evidence_is_let_go_of_by_who_holds_it_last),
     };
 

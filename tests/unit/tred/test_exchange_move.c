@@ -40,9 +40,10 @@ int __wrap_dataplane_move_sas(DataPlane *plane, const Transport *from, const Tra
                               const struct sockaddr_storage *remote, bool udp_encapsulated,
                               SasMoved moved, void *userdata)
 {
-    if (!is_held)
+    if (!is_held) {
         return __real_dataplane_move_sas(plane, from, to, remote, udp_encapsulated, moved,
                                          userdata);
+    }
     plane_moved = moved;
     plane_userdata = userdata;
     return 0;
