@@ -174,16 +174,10 @@ static void install_run(DeviceJob *job)
     job->answer.result = install_error_of(r);
 }
 
-static void install_end(DeviceService *service, DeviceJob *job)
+/* What is loaded keeps the anchors that it was loaded with: who asked for others loads them. */
+static void install_end(DeviceJob *job)
 {
-    DeviceIdentity *identity = service->identity;
-
     job->answer.version = job->record.version;
-    if (job->answer.result != 0 || !identity)
-        return;
-    memcpy(identity->anchors_digest, job->record.digest, sizeof(identity->anchors_digest));
-    identity->anchors_guarded = true;
-    identity->anchors_version = job->record.version;
 }
 
 /* The day that is known to have been reached, the operator's correction put back on: as the TPM
@@ -287,7 +281,7 @@ void device_job_end(DeviceJob *job)
         load_end(job->service, job);
         break;
     case DEVICE_INSTALL:
-        install_end(job->service, job);
+        install_end(job);
         break;
     default:
         advance_end(job->service, job);

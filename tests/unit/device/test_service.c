@@ -3,6 +3,7 @@
  * --wrap). */
 #include "device/service.h"
 
+#include "base/file.h"
 #include "base/file_write.h"
 #include "device/identity.h"
 #include "policy/anchorinstall.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -30,7 +32,12 @@ static const time_t DAY = LAST_KNOWN_DAY;
 
 static struct {
     DeviceService *service;
-    bool waits; /* tasks do, until task_run() */
+    bool waits;         /* tasks do, until task_run() */
+    bool is_stuck;      /* the TPM's thread is, and the loop does not end */
+    bool seals_nothing; /* no file can be sealed */
+    bool has_certificates;
+    size_t bundle_size; /* that is to be installed; what follows is its approval */
+    time_t boottime;
     void (*work)(void *userdata);
     void (*done)(void *userdata);
     void *userdata;
@@ -132,7 +139,7 @@ bool __wrap_tpm_loop_free(TpmLoop *loop, unsigned milliseconds)
 {
     (void)loop;
     assert_int_equal(milliseconds, LOOP_PATIENCE_MS);
-    return true;
+    return !bench.is_stuck;
 }
 
 int __wrap_tpm_loop_sleep(TpmLoop *loop, unsigned milliseconds)
@@ -210,6 +217,21 @@ TSS2_RC __wrap_tpm2_read_clock(Tpm *tpm, TPMS_TIME_INFO *ret)
     return TSS2_RC_SUCCESS;
 }
 
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    assert_int_equal(clock, CLOCK_BOOTTIME);
+    *ret = (struct timespec){.tv_sec = bench.boottime};
+    return 0;
+}
+
+int __real_file_seal(Bytes octets, const char *name, int *ret);
+int __wrap_file_seal(Bytes octets, const char *name, int *ret);
+int __wrap_file_seal(Bytes octets, const char *name, int *ret)
+{
+    return bench.seals_nothing ? -EMFILE : __real_file_seal(octets, name, ret);
+}
+
 /* ---- what is loaded, installed and counted ---- */
 
 int __wrap_spki_encode(const EVP_PKEY *public, unsigned char **ret);
@@ -242,6 +264,10 @@ int __wrap_device_identity_load(const DeviceFiles *files, DeviceIdentity *identi
         return reason_set(reason, bench.load_result, "it can't be loaded");
     if (bench.spki_size > 0)
         identity->public_key = (EVP_PKEY *)(void *)&bench;
+    if (bench.has_certificates) {
+        identity->certificates.data = calloc(1, 1);
+        identity->certificates.size = 1;
+    }
     identity->key = &key;
     identity->policy = &policy;
     identity->last_known = bench.last_known;
@@ -269,13 +295,15 @@ const char *__wrap_device_identity_development(const DeviceIdentity *identity)
 int __wrap_anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes approval,
                            FileOwner owner, AnchorRecord *ret, Reason *reason)
 {
+    static const char both[] = "bundleapproval";
+
     (void)path, (void)owner;
     assert_true(tpm->n_references > 0);
     assert_false(tpm->broken);
-    assert_int_equal(bundle.size, 6);
-    assert_memory_equal(bundle.data, "bundle", 6);
-    assert_int_equal(approval.size, 8);
-    assert_memory_equal(approval.data, "approval", 8);
+    assert_int_equal(bundle.size, bench.bundle_size);
+    assert_memory_equal(bundle.data, both, bundle.size);
+    assert_int_equal(approval.size, strlen(both) - bundle.size);
+    assert_memory_equal(approval.data, both + bundle.size, approval.size);
     say("install");
     if (bench.install_result != 0)
         return reason_set(reason, bench.install_result, "not these");
@@ -309,7 +337,8 @@ static void on_answer(const DeviceAnswer *answer, int fd, void *userdata)
     char text[64];
 
     assert_ptr_equal(userdata, &bench);
-    assert_true(fd < 0);
+    assert_int_equal(fd >= 0,
+                     answer->type == DEVICE_CERTIFICATES || answer->type == DEVICE_ANCHORS);
     bench.answer = *answer;
     (void)snprintf(text, sizeof(text), "%s:%d", words[answer->type], answer->result);
     say(text);
@@ -355,6 +384,7 @@ static int install(uint32_t bundle_size)
     const DeviceRequest request = {.type = DEVICE_INSTALL, .bundle_size = bundle_size};
     const int fd = memfd_create("anchors", MFD_CLOEXEC);
 
+    bench.bundle_size = bundle_size;
     assert_true(fd >= 0);
     assert_int_equal(write(fd, "bundleapproval", 14), 14);
     const int r = device_service_take(bench.service, &request, fd);
@@ -464,6 +494,44 @@ static void what_nobody_may_ask_is_refused(void **state)
     assert_int_equal(advance(DAY, 0), -EPROTO);
     task_run();
     assert_said("connect loaded:0");
+}
+
+static void a_bundle_may_come_without_an_approval(void **state)
+{
+    (void)state;
+    assert_int_equal(install(14), 0);
+    assert_said("open install installed:0");
+    assert_int_equal(install(0), 0);
+    assert_said("open install installed:0");
+}
+
+static void what_cannot_be_handed_over_is_not_loaded(void **state)
+{
+    (void)state;
+    bench.has_certificates = true;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_said("connect certificates:0 loaded:0");
+    bench.seals_nothing = true;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(bench.answer.result, -EMFILE);
+    assert_said("load forget loaded:-24 forget");
+    assert_int_equal(ask_to_sign(1), 0);
+    assert_said("signed:-5");
+}
+
+/* Its thread still uses the connection: neither that nor the service is taken from under it. */
+static void a_service_whose_tpm_is_stuck_is_left_as_it_is(void **state)
+{
+    static DeviceService *left;
+
+    (void)state;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(bench.tpms[0].n_references, 2);
+    left = bench.service;
+    bench.is_stuck = true;
+    device_service_free(left, LOOP_PATIENCE_MS);
+    assert_int_equal(bench.tpms[0].n_references, 1);
+    bench.is_stuck = false; /* the teardown ends it */
 }
 
 static void a_load_is_given_up_and_answered_still(void **state)
@@ -606,9 +674,16 @@ static void without_a_key_there_is_nothing_to_prepare_or_to_rest(void **state)
     assert_int_equal(ask(DEVICE_PREPARE), 0);
     assert_int_equal(ask(DEVICE_REST), 0);
     assert_said("connect loaded:0 prepare rest");
+    policy.mismatch = (PcrMismatch){
+        .mask = 2, .expected = {.bank = TPM2_ALG_SHA256}, .found = {.bank = TPM2_ALG_SHA256}};
     key.on_failed(-EIO, "not ready", key.failed_userdata);
     assert_said("failed:-5");
     assert_string_equal(bench.answer.reason.text, "not ready");
+    assert_int_equal(bench.answer.mismatch.count, 0);
+    key.on_failed(-EKEYREJECTED, "another state", key.failed_userdata);
+    assert_int_equal(bench.answer.mismatch.count, 1);
+    assert_int_equal(bench.answer.mismatch.pcrs[0].number, 1);
+    policy.mismatch = (PcrMismatch){0};
 }
 
 static void a_load_that_fails_lets_go_of_the_key_before(void **state)
@@ -630,6 +705,11 @@ static void where_the_tpm_keeps_no_time_none_moves(void **state)
     assert_int_equal(advance(9 * DAY, 0), 0);
     assert_int_equal(bench.answer.result, -ENODEV);
     assert_said("advanced:-19 connect loaded:0 advanced:-19");
+    /* Nor where there is a TPM, and nothing was loaded. */
+    bench.load_result = IDENTITY_UNPROVISIONED;
+    assert_int_equal(ask(DEVICE_LOAD), 0);
+    assert_int_equal(advance(9 * DAY, 0), 0);
+    assert_int_equal(bench.answer.result, -ENODEV);
 }
 
 static void the_time_moves_forward_by_whole_days_and_once_an_hour(void **state)
@@ -648,6 +728,13 @@ static void the_time_moves_forward_by_whole_days_and_once_an_hour(void **state)
     assert_int_equal(advance(8 * DAY, 0), 0); /* too soon after */
     assert_said("advanced:0");
     assert_false(bench.answer.moved);
+    bench.boottime = 59L * 60 - 1;
+    assert_int_equal(advance(8 * DAY, 0), 0);
+    assert_said("advanced:0");
+    bench.boottime++;
+    assert_int_equal(advance(8 * DAY, 0), 0);
+    assert_said("advance advanced:0");
+    assert_true(bench.answer.moved);
 }
 
 static void the_operators_correction_is_put_back_on(void **state)
@@ -690,6 +777,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             anchors_that_are_refused_are_told_apart_from_those_that_are_old, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_may_ask_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bundle_may_come_without_an_approval, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_cannot_be_handed_over_is_not_loaded, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_service_whose_tpm_is_stuck_is_left_as_it_is, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_load_is_given_up_and_answered_still, setup, teardown),
         cmocka_unit_test_setup_teardown(a_pause_that_is_given_up_asks_nothing_of_the_tpm, setup,
                                         teardown),

@@ -81,32 +81,85 @@ static void it_begins_with_nothing_that_is_wrong(void **state)
 static void a_connection_of_another_user_or_none_at_all_is_not_served(void **state)
 {
     const char *const of_nobody[] = {program, "--connected", "--user", "nobody", NULL};
+    const char *const of_no_user[] = {program, "--connected", "--user", "there-is-none", NULL};
 
     (void)state;
     if (getuid() != NOBODY)
         assert_int_equal(status_after(of_nobody, NULL, 0), EX_NOPERM);
     assert_int_equal(status_with_pipe(connected), EX_NOPERM);
+    assert_int_equal(status_after(of_no_user, NULL, 0), EX_CONFIG);
 }
 
-/* As systemd starts it, by the socket: the connection that woke it is another user's. */
+/* As systemd starts it: with a socket to listen on, at the descriptor that channels have, too. */
+static int listener_new(struct sockaddr_un *ret, socklen_t *ret_size)
+{
+    const struct sockaddr_un any = {.sun_family = AF_UNIX};
+    const int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    /* The kernel chooses a name in the abstract namespace. */
+    assert_int_equal(bind(listener, (const struct sockaddr *)&any, sizeof(any.sun_family)), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    *ret_size = sizeof(*ret);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)ret, ret_size), 0);
+    return listener;
+}
+
+#define BY_SOCKET "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --user \"$1\""
+
+static void who_connects_to_the_socket_is_served(void **state)
+{
+    const char *const words[] = {"/bin/sh", "-c", BY_SOCKET, program, connected[3], NULL};
+    struct sockaddr_un address;
+    socklen_t size = 0;
+    _cleanup_(close_fdp) int listener = listener_new(&address, &size);
+    const int channel = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    assert_int_equal(connect(channel, (const struct sockaddr *)&address, size), 0);
+    const Running running = {program_start(words, listener), channel};
+    send_request(&running, DEVICE_CONFIGURE, 0);
+    assert_alive(&running, 1);
+    assert_int_equal(running_end(&running), EX_OK);
+}
+
+static void what_is_no_socket_to_listen_on_is_a_wrong_configuration(void **state)
+{
+    const char *const words[] = {"/bin/sh", "-c", BY_SOCKET, program, connected[3], NULL};
+    _cleanup_(close_fdp) int unconnected = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    (void)state;
+    assert_int_equal(program_status(program_start(words, unconnected)), EX_CONFIG);
+}
+
+/* A load at its end would be a second one at a time. */
+static void what_was_asked_last_is_not_done_again_when_tred_ends(void **state)
+{
+    static uint8_t frame[DEVICE_FRAME_SIZE_MAX];
+    const DeviceRequest load = {.type = DEVICE_LOAD, .number = 2, .pause_ms = 60000};
+    const Running running = begin_configured();
+    Writer writer;
+    Bytes message;
+
+    (void)state;
+    writer_init(&writer, frame, sizeof(frame));
+    device_request_encode(&writer, &load);
+    assert_int_equal(writer_finish(&writer, &message), 0);
+    assert_int_equal(helper_send(running.channel, message, -1), 0);
+    assert_int_equal(running_end(&running), EX_OK);
+}
+
+/* The connection that woke it is another user's. */
 static void nobody_to_serve_is_no_error_and_nothing_is_read_of_a_stranger(void **state)
 {
-    const char *const words[] = {"/bin/sh", "-c",
-                                 "export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" --user nobody",
-                                 program, NULL};
-    const struct sockaddr_un any = {.sun_family = AF_UNIX};
-    _cleanup_(close_fdp) int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    _cleanup_(close_fdp) int stranger = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    const char *const words[] = {"/bin/sh", "-c", BY_SOCKET, program, "nobody", NULL};
     struct sockaddr_un address;
-    socklen_t size = sizeof(address);
+    socklen_t size = 0;
+    _cleanup_(close_fdp) int listener = listener_new(&address, &size);
+    _cleanup_(close_fdp) int stranger = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
     (void)state;
     if (getuid() == NOBODY)
         skip();
-    /* The kernel chooses a name in the abstract namespace. */
-    assert_int_equal(bind(listener, (const struct sockaddr *)&any, sizeof(any.sun_family)), 0);
-    assert_int_equal(listen(listener, 1), 0);
-    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
     assert_int_equal(connect(stranger, (const struct sockaddr *)&address, size), 0);
     assert_int_equal(program_status(program_start(words, listener)), EX_OK);
 }
@@ -209,6 +262,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(it_begins_with_nothing_that_is_wrong),
         cmocka_unit_test(a_connection_of_another_user_or_none_at_all_is_not_served),
         cmocka_unit_test(nobody_to_serve_is_no_error_and_nothing_is_read_of_a_stranger),
+        cmocka_unit_test(who_connects_to_the_socket_is_served),
+        cmocka_unit_test(what_is_no_socket_to_listen_on_is_a_wrong_configuration),
+        cmocka_unit_test(what_was_asked_last_is_not_done_again_when_tred_ends),
         cmocka_unit_test(it_ends_well_whenever_tred_has_closed_its_end),
         cmocka_unit_test(what_comes_first_says_where_everything_is),
         cmocka_unit_test(where_everything_is_is_said_once),
