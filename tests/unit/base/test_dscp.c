@@ -55,6 +55,7 @@ static void names_and_numbers_stand_in_one_list_in_any_case(void **state)
     assert_int_equal(parsed("ef, af41, 63"), bit(46) | bit(34) | bit(63));
     assert_int_equal(parsed("EF,Af41 ,\t0"), bit(46) | bit(34) | bit(0));
     assert_int_equal(parsed(" 46 , ef "), bit(46));
+    assert_int_equal(parsed("000000000000046"), bit(46)); /* the longest word */
 }
 
 static void what_is_no_dscp_is_refused_and_changes_nothing(void **state)
@@ -79,6 +80,8 @@ static void what_is_no_dscp_is_refused_and_changes_nothing(void **state)
         "cs8",
         "1e",
         "18446744073709551616",
+        "0000000000000046",
+        "00000000000000046",
         "ef;46",
         "voice-admit-and-more",
     };

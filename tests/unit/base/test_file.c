@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -270,6 +271,90 @@ static void what_is_laid_down_takes_the_place_of_a_link_and_not_of_what_it_names
     assert_int_equal(file_sync_folder("nowhere/file"), -ENOENT);
 }
 
+/* What fails, and how often an owner was asked for. */
+static struct {
+    bool mode, sync;
+    unsigned owners;
+} lay;
+
+int __wrap_fchown(int fd, uid_t user, gid_t group);
+int __wrap_fchown(int fd, uid_t user, gid_t group)
+{
+    (void)fd, (void)user, (void)group;
+    lay.owners++;
+    errno = EPERM;
+    return user == 9 ? -1 : 0;
+}
+
+int __real_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode);
+int __wrap_fchmod(int fd, mode_t mode)
+{
+    errno = EROFS;
+    return lay.mode ? -1 : __real_fchmod(fd, mode);
+}
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+int __wrap_fsync(int fd)
+{
+    errno = EIO;
+    return lay.sync ? -1 : __real_fsync(fd);
+}
+
+/* A hardened service may not even ask for another one. */
+static void another_owner_is_asked_for_where_there_is_one(void **state)
+{
+    static const struct {
+        FileOwner owner;
+        unsigned asked;
+    } cases[] = {
+        {{(uid_t)-1, (gid_t)-1}, 0}, {{1, (gid_t)-1}, 1}, {{(uid_t)-1, 1}, 1}, {{1, 1}, 1}};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        lay.owners = 0;
+        assert_int_equal(file_lay("file", BYTES_OF(octets), cases[i].owner, 0600), 0);
+        assert_int_equal(lay.owners, cases[i].asked);
+    }
+    assert_int_equal(file_lay("file", BYTES_OF(octets), (FileOwner){9, 9}, 0600), -EPERM);
+}
+
+static void what_cannot_be_laid_down_to_its_end_is_told(void **state)
+{
+    static const FileOwner mine = {(uid_t)-1, (gid_t)-1};
+
+    (void)state;
+    lay.mode = true;
+    assert_int_equal(file_lay("file", BYTES_OF(octets), mine, 0600), -EROFS);
+    lay.mode = false;
+    lay.sync = true;
+    assert_int_equal(file_lay("file", BYTES_OF(octets), mine, 0600), -EIO);
+    lay.sync = false;
+    disturbance = ENOSPC;
+    calls = 0;
+    assert_int_equal(file_lay("file", BYTES_OF(octets), mine, 0600), -ENOSPC);
+    int fd = -1;
+    calls = 0;
+    assert_int_equal(file_seal(BYTES_OF(octets), "test", &fd), -ENOSPC);
+    disturbance = 0;
+    assert_int_equal(fd, -1);
+}
+
+/* So many dots, and the kernel takes the path. */
+static void the_longest_path_has_a_folder_and_a_longer_one_has_none(void **state)
+{
+    char path[PATH_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < PATH_MAX; i++)
+        path[i] = i % 2 ? '/' : '.';
+    path[PATH_MAX] = '\0';
+    assert_int_equal(file_sync_folder(path), -ENAMETOOLONG);
+    path[PATH_MAX - 1] = '\0';
+    assert_int_equal(file_sync_folder(path), 0);
+}
+
 static bool is_not_sealed; /* as the kernel says */
 int __real_fcntl64(int fd, int command, ...);
 int __wrap_fcntl64(int fd, int command, ...);
@@ -325,6 +410,12 @@ int main(void)
                                         leave_folder),
         cmocka_unit_test_setup_teardown(a_reader_of_the_old_file_keeps_it, enter_folder,
                                         leave_folder),
+        cmocka_unit_test_setup_teardown(another_owner_is_asked_for_where_there_is_one, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(what_cannot_be_laid_down_to_its_end_is_told, enter_folder,
+                                        leave_folder),
+        cmocka_unit_test_setup_teardown(the_longest_path_has_a_folder_and_a_longer_one_has_none,
+                                        enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(
             what_is_laid_down_takes_the_place_of_a_link_and_not_of_what_it_names, enter_folder,
             leave_folder),

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -165,6 +167,136 @@ static void a_helper_that_does_not_end_is_ended(void **state)
     assert_int_equal(kill(pid, 0), -1);
 }
 
+/* What befalls the calls to come: an error once, or each time; 0: nothing. */
+static struct {
+    int poll_once, poll, recv_once, recv, wait_once, actions, attributes;
+    bool recv_always; /* it has something to read, however often it is asked */
+} fault;
+
+static bool is_due(int *once, int always)
+{
+    const int error = *once ? *once : always;
+
+    *once = 0;
+    errno = error;
+    return error != 0;
+}
+
+int __real_poll(struct pollfd *polled, nfds_t count, int milliseconds);
+int __wrap_poll(struct pollfd *polled, nfds_t count, int milliseconds);
+int __wrap_poll(struct pollfd *polled, nfds_t count, int milliseconds)
+{
+    if (is_due(&fault.poll_once, fault.poll))
+        return -1;
+    return fault.recv_always ? 1 : __real_poll(polled, count, milliseconds);
+}
+
+int __wrap___poll_chk(struct pollfd *polled, nfds_t count, int milliseconds, size_t room);
+int __wrap___poll_chk(struct pollfd *polled, nfds_t count, int milliseconds, size_t room)
+{
+    (void)room;
+    return __wrap_poll(polled, count, milliseconds);
+}
+
+ssize_t __real_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags);
+ssize_t __wrap_recv(int fd, void *data, size_t size, int flags)
+{
+    if (is_due(&fault.recv_once, fault.recv))
+        return -1;
+    return fault.recv_always ? 1 : __real_recv(fd, data, size, flags);
+}
+
+ssize_t __wrap___recv_chk(int fd, void *data, size_t size, size_t room, int flags);
+ssize_t __wrap___recv_chk(int fd, void *data, size_t size, size_t room, int flags)
+{
+    assert_true(size <= room);
+    return __wrap_recv(fd, data, size, flags);
+}
+
+pid_t __real_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options);
+pid_t __wrap_waitpid(pid_t pid, int *status, int options)
+{
+    if (is_due(&fault.wait_once, 0))
+        return -1;
+    errno = EINTR; /* of a call before: what succeeds does not change it */
+    const pid_t found = __real_waitpid(pid, status, options);
+    return found;
+}
+
+int __real_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions);
+int __wrap_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions);
+int __wrap_posix_spawn_file_actions_init(posix_spawn_file_actions_t *actions)
+{
+    return fault.actions ? fault.actions : __real_posix_spawn_file_actions_init(actions);
+}
+
+int __real_posix_spawnattr_init(posix_spawnattr_t *attributes);
+int __wrap_posix_spawnattr_init(posix_spawnattr_t *attributes);
+int __wrap_posix_spawnattr_init(posix_spawnattr_t *attributes)
+{
+    return fault.attributes ? fault.attributes : __real_posix_spawnattr_init(attributes);
+}
+
+static void a_signal_in_between_ends_no_wait_and_an_error_does(void **state)
+{
+    int ends[2];
+
+    (void)state;
+    ends_make(ends);
+    fault.poll_once = EINTR;
+    assert_int_equal(helper_wait(ends[1], 1), -ETIMEDOUT);
+    fault.poll_once = ENOMEM;
+    assert_int_equal(helper_wait(ends[1], 1), -ENOMEM);
+    fault.poll = ENOMEM;
+    assert_int_equal(helper_drain(ends[1], 1), -ENOMEM);
+    fault.poll = 0;
+    (void)close(ends[0]);
+    fault.recv_once = EINTR;
+    assert_int_equal(helper_drain(ends[1], 30000), 0);
+    fault.recv_once = EAGAIN;
+    assert_int_equal(helper_drain(ends[1], 30000), 0);
+    fault.recv = ENOTCONN;
+    assert_int_equal(helper_drain(ends[1], 30000), -ENOTCONN);
+    fault.recv = 0;
+    (void)close(ends[1]);
+}
+
+static void who_never_comes_to_an_end_is_drained_for_so_long_and_no_longer(void **state)
+{
+    (void)state;
+    fault.recv_always = true;
+    assert_int_equal(helper_drain(STDIN_FILENO, 1), -ETIMEDOUT);
+    fault.recv_always = false;
+}
+
+static void a_signal_in_between_leaves_no_helper_behind(void **state)
+{
+    HelperProcess process;
+
+    (void)state;
+    assert_int_equal(helper_process_start("/bin/cat", NULL, &process), 0);
+    const pid_t pid = process.pid;
+    fault.wait_once = EINTR;
+    helper_process_end(&process);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
+}
+
+static void without_memory_no_helper_is_started(void **state)
+{
+    HelperProcess process = {0, -1};
+
+    (void)state;
+    fault.actions = ENOMEM;
+    assert_int_equal(helper_process_start("/bin/true", NULL, &process), -ENOMEM);
+    fault.actions = 0;
+    fault.attributes = ENOMEM;
+    assert_int_equal(helper_process_start("/bin/true", NULL, &process), -ENOMEM);
+    fault.attributes = 0;
+    assert_int_equal(process.pid, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +308,10 @@ int main(void)
         cmocka_unit_test(a_program_that_is_not_there_is_said_not_to_be),
         cmocka_unit_test(a_helper_that_ends_closes_its_channel_and_is_reaped),
         cmocka_unit_test(a_helper_that_does_not_end_is_ended),
+        cmocka_unit_test(a_signal_in_between_ends_no_wait_and_an_error_does),
+        cmocka_unit_test(who_never_comes_to_an_end_is_drained_for_so_long_and_no_longer),
+        cmocka_unit_test(a_signal_in_between_leaves_no_helper_behind),
+        cmocka_unit_test(without_memory_no_helper_is_started),
     };
 
     (void)signal(SIGPIPE, SIG_IGN);

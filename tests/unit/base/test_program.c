@@ -3,14 +3,24 @@
 
 #include "base/cleanup.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include <cmocka.h>
+
+#include "tests/unit/listen.h"
 
 static const CommandLine line = {"program", "Usage: program\n", NULL, NULL};
 
@@ -207,9 +217,140 @@ static void whoever_takes_an_option_can_end_it(void **state)
     assert_int_equal(taken.n_json, 1);
 }
 
+/* What limits locked memory, what rights there are, and what locking comes to. */
+static struct {
+    rlim_t limit;
+    uint32_t effective;
+    int limit_error, rights_error, lock_error;
+    int locked; /* with these flags */
+} memory;
+
+int __wrap_getrlimit64(__rlimit_resource_t resource, struct rlimit *ret);
+int __wrap_getrlimit64(__rlimit_resource_t resource, struct rlimit *ret)
+{
+    assert_int_equal(resource, RLIMIT_MEMLOCK);
+    *ret = (struct rlimit){memory.limit, RLIM_INFINITY};
+    return memory.limit_error;
+}
+
+long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *ret);
+long __wrap_syscall(long number, void *header, struct __user_cap_data_struct *ret)
+{
+    (void)header;
+    assert_int_equal(number, SYS_capget);
+    ret[0].effective = memory.effective;
+    return memory.rights_error;
+}
+
+int __wrap_mlockall(int flags);
+int __wrap_mlockall(int flags)
+{
+    memory.locked = flags;
+    errno = ENOMEM;
+    return memory.lock_error;
+}
+
+static void memory_is_locked_where_nothing_limits_that_and_else_it_is_said(void **state)
+{
+    static const struct {
+        rlim_t limit;
+        uint32_t effective;
+        int limit_error, rights_error, lock_error;
+        bool locks;
+        const char *says;
+    } cases[] = {
+        {RLIM_INFINITY, 0, 0, 0, 0, true, ""},
+        {65536, CAP_TO_MASK(CAP_IPC_LOCK), 0, 0, 0, true, ""},
+        {65536, CAP_TO_MASK(CAP_NET_ADMIN), 0, 0, 0, false, "set LimitMEMLOCK=infinity"},
+        {65536, CAP_TO_MASK(CAP_IPC_LOCK), 0, -1, 0, false, "set LimitMEMLOCK=infinity"},
+        {RLIM_INFINITY, 0, -1, 0, 0, false, "set LimitMEMLOCK=infinity"},
+        {RLIM_INFINITY, 0, 0, 0, -1, true, "mlockall: Cannot allocate memory. "},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        char said[LISTEN_SIZE];
+
+        memory.limit = cases[i].limit;
+        memory.effective = cases[i].effective;
+        memory.limit_error = cases[i].limit_error;
+        memory.rights_error = cases[i].rights_error;
+        memory.lock_error = cases[i].lock_error;
+        memory.locked = 0;
+        listen_to(memory_lock_all, said);
+        assert_int_equal(memory.locked,
+                         cases[i].locks ? MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT : 0);
+        if (cases[i].says[0] == '\0')
+            assert_string_equal(said, "");
+        else
+            assert_non_null(strstr(said, cases[i].says));
+    }
+}
+
+/* In a child of this test's own; its status. */
+static int child_status(int (*deed)(void))
+{
+    int status = 0;
+    const pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(deed());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static int open_without_any(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        (void)close(fd);
+    standard_open();
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0)
+            return 1;
+    }
+    /* Neither is one that something could be read from or written to. */
+    return write(STDOUT_FILENO, "x", 1) < 0 && read(STDIN_FILENO, &(char){0}, 1) < 0 ? 0 : 2;
+}
+
+static void what_is_not_open_of_the_three_is_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(child_status(open_without_any), 0);
+}
+
+static int full_disk(int mode)
+{
+    if (dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), STDOUT_FILENO) < 0 ||
+        setvbuf(stdout, NULL, mode, 0) != 0)
+        return 1;
+    (void)fputs("x", stdout);
+    return standard_finish("program", EX_OK);
+}
+
+static int full_disk_at_once(void)
+{
+    return full_disk(_IONBF);
+}
+
+static int full_disk_in_the_end(void)
+{
+    return full_disk(_IOFBF);
+}
+
+static void what_standard_output_did_not_take_is_an_error_whenever_that_was(void **state)
+{
+    (void)state;
+    assert_int_equal(child_status(full_disk_at_once), EX_IOERR);
+    assert_int_equal(child_status(full_disk_in_the_end), EX_IOERR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(memory_is_locked_where_nothing_limits_that_and_else_it_is_said),
+        cmocka_unit_test(what_is_not_open_of_the_three_is_nothing),
+        cmocka_unit_test(what_standard_output_did_not_take_is_an_error_whenever_that_was),
         cmocka_unit_test(options_of_the_table_are_taken_in_either_form_and_any_order),
         cmocka_unit_test(help_is_made_of_the_table),
         cmocka_unit_test(a_program_has_a_version_and_its_commands_have_none),
