@@ -414,6 +414,13 @@ static void mistakes_in_sections_with_names_are_named(void **state)
     assert_named_refused("[parent a]\nlimit = 1\n",
                          "test.conf:2: there is no section [parent a]; the sections are: child, "
                          "child NAME");
+    /* One as long, and the beginning of one. */
+    assert_named_refused("[chill a]\nlimit = 1\n",
+                         "test.conf:2: there is no section [chill a]; the sections are: child, "
+                         "child NAME");
+    assert_named_refused("[chi a]\nlimit = 1\n",
+                         "test.conf:2: there is no section [chi a]; the sections are: child, "
+                         "child NAME");
     assert_named_refused("[child a]\n[child b]\n[child a]\nlimit = 1\n",
                          "test.conf:3: there are two sections [child a]; make one of the two");
     assert_named_refused("[child a]\n[child b]\n[child c]\n[child d]\n[child e]\n",

@@ -6,11 +6,13 @@
 #include "tests/unit/temporary.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -84,6 +86,26 @@ static void a_connection_of_another_user_is_closed(void **state)
     assert_int_equal(local_accept(listener, getuid() + 1, &ours), -EACCES);
     assert_int_equal(ours, -1);
     assert_int_equal(recv(theirs, &octet, 1, 0), 0);
+}
+
+static void without_a_descriptor_or_a_caller_there_is_no_connection(void **state)
+{
+    _cleanup_(close_fdp) int listener = -1;
+    struct rlimit before, none;
+    int fd = -1;
+
+    (void)state;
+    assert_int_equal(local_listen(socket_path(), &listener), 0);
+    assert_int_equal(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+    assert_int_equal(local_accept(listener, getuid(), &fd), -EAGAIN);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none = before;
+    none.rlim_cur = 0;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    assert_int_equal(local_connect(socket_path(), &fd), -EMFILE);
+    assert_int_equal(local_listen(socket_path(), &fd), -EMFILE);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(fd, -1);
 }
 
 static void what_is_no_connection_is_from_nobody(void **state)
@@ -181,6 +203,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(a_connection_of_the_user_is_accepted_and_neither_end_is_waited_for),
         IN_FOLDER(a_connection_of_another_user_is_closed),
+        IN_FOLDER(without_a_descriptor_or_a_caller_there_is_no_connection),
         cmocka_unit_test(what_is_no_connection_is_from_nobody),
         IN_FOLDER(a_socket_that_is_served_is_left_alone),
         IN_FOLDER(a_socket_that_was_left_behind_is_replaced),
