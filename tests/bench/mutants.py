@@ -2,8 +2,8 @@
 
 Left out by rule (mutation.py): log lines, what decides nothing but whether one is written,
 assertions and tables; the border of a minimum or maximum
-(`a < b ? a : b`, `if (a > b) b = a;`), where both are the same; and, unless they are asked for by name, what becomes of
-memory or OpenSSL that fails."""
+(`a < b ? a : b`, `if (a > b) b = a;`), where both are the same; that of a descriptor, which is
+never 0; and, unless they are asked for by name, what becomes of memory or OpenSSL that fails."""
 
 import argparse
 import filecmp

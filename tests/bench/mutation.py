@@ -22,6 +22,8 @@ SHIFTED = {"<": "<=", "<=": "<", ">": ">=", ">=": ">"}
 LESSER = re.compile(r"(?=(\S+) (?:<=?|>=?) (\S+) \? (?:\(\w+\))?(?:\1 : \2|\2 : \1)[;,)])")
 # The same as a statement: the greater of both, or the lesser, is kept.
 KEPT = re.compile(r"\bif \(([\w>.-]+) [<>]=? ([\w>.-]+)\)\s*\2 = \1;")
+# 0 is standard input, which each program has from its start (base/program.h): no other descriptor is.
+DESCRIPTOR = re.compile(r"\b(?:\w+_)?fd $")
 WIPE = re.compile(r"\b(OPENSSL_cleanse|explicit_bzero|cipher_stop|secret_free|secret_clear)\(")
 STATUS = re.compile(r"\breturn (-E\w+|false|true);")
 GOOD = {"false": "true", "true": "false"}
@@ -94,7 +96,8 @@ def replacements(code):
             if ON_ITS_WAY.search(code, max(0, match.start() - 4), match.end()) and code[match.end():].startswith("0"):
                 continue
             yield *place, INVERTED[match.group(1)], of_dependency("comparison", code, end)
-            if match.group(1) in SHIFTED and match.start() not in borderless:
+            is_of_descriptor = DESCRIPTOR.search(code, start, match.start() + 1) and code.startswith("0", match.end())
+            if not is_of_descriptor and match.group(1) in SHIFTED and match.start() not in borderless:
                 yield *place, SHIFTED[match.group(1)], of_dependency("bound", code, end)
         for match in re.finditer(r"&&|\|\|", code[start:end]):
             yield (start + match.start(), start + match.end(),
