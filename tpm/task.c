@@ -237,7 +237,7 @@ static int on_ready(sd_event_source *source, void *userdata)
 
 static void worker_done(TpmLoop *loop)
 {
-    if (tpm_worker_is_done(loop->worker)) /* with what was served, which is one at a time */
+    if (tpm_worker_is_done(loop->worker) && loop->served)
         task_resume(steal_pointer(loop->served));
 }
 

@@ -280,10 +280,11 @@ static void memory_is_locked_where_nothing_limits_that_and_else_it_is_said(void 
         listen_to(memory_lock_all, said);
         assert_int_equal(memory.locked,
                          cases[i].locks ? MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT : 0);
-        if (cases[i].says[0] == '\0')
+        if (cases[i].says[0] == '\0') {
             assert_string_equal(said, "");
-        else
+        } else {
             assert_non_null(strstr(said, cases[i].says));
+        }
     }
 }
 

@@ -278,7 +278,8 @@ static void assert_installed(const char *bundle)
     (void)snprintf(name, sizeof(name), "%s.next.sig", path);
     assert_int_equal(file_read(name, 1024, &next, &size), -ENOENT);
     (void)snprintf(name, sizeof(name), "%s.sig", path);
-    assert_int_equal(file_read(name, 16 * 1024, &approval, &size), bundle ? 0 : -ENOENT);
+    assert_int_equal(file_read(name, ANCHOR_APPROVAL_SIZE_MAX, &approval, &size),
+                     bundle ? 0 : -ENOENT);
     assert_int_equal(file_read(path, 1024, &found, &size), bundle ? 0 : -ENOENT);
     if (bundle)
         assert_string_equal((const char *)found, bundle);

@@ -82,10 +82,11 @@ static TSS2_RC fake_receive(TSS2_TCTI_CONTEXT *tcti, size_t *size, uint8_t *resp
     writer_u16(&writer, TPM2_ST_NO_SESSIONS);
     writer_u32(&writer, 0);
     writer_u32(&writer, rc);
-    if (rc == TPM2_RC_SUCCESS && fake.last == TPM2_CC_ReadClock)
+    if (rc == TPM2_RC_SUCCESS && fake.last == TPM2_CC_ReadClock) {
         clock_write(&writer);
-    else if (rc == TPM2_RC_SUCCESS)
+    } else if (rc == TPM2_RC_SUCCESS) {
         capability_write(&writer);
+    }
     writer_patch_u32(&writer, sizeof(uint16_t), (uint32_t)writer.size);
     *size = writer.size;
     return TSS2_RC_SUCCESS;

@@ -62,10 +62,11 @@ static void without_memory_there_is_the_right_value_or_none(void **state)
             openssl_memory_fail_once(++nth);
             const int r = makers[i](made);
             failed = openssl_memory_end();
-            if (r == 0)
+            if (r == 0) {
                 assert_memory_equal(made, right, sizeof(right));
-            else
+            } else {
                 assert_true(failed);
+            }
         } while (failed && nth < ALLOCATIONS_MAX);
         assert_false(failed);
     }

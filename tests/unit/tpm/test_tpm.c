@@ -263,10 +263,11 @@ void __wrap_Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **tcti);
 void __wrap_Tss2_TctiLdr_Finalize(TSS2_TCTI_CONTEXT **tcti)
 {
     fake.closed++;
-    if (fake.is_on)
+    if (fake.is_on) {
         *tcti = NULL;
-    else
+    } else {
         __real_Tss2_TctiLdr_Finalize(tcti);
+    }
 }
 
 int __real_stat64(const char *path, struct stat *ret);
