@@ -445,18 +445,19 @@ static void sockets_that_lack_an_option_are_none(void **state)
     }
 }
 
-static void where_no_route_goes_nothing_fits(void **state)
+/* In a network of its own, which has but its loopback. */
+static void where_no_route_goes_nothing_fits_and_no_address_is_ours(void **state)
 {
-    struct sockaddr_in broadcast = {.sin_family = AF_INET, .sin_port = htons(4500)};
-    struct sockaddr_storage remote = {0};
+    enum { TEST_NET_1 = 0xc0000201 }; /* 192.0.2.1, RFC 5737 */
+    struct sockaddr_storage local = {.ss_family = AF_INET}, remote = loopback(AF_INET, htons(4500));
+    const struct sockaddr_storage as_it_was = local;
 
-    (void)state;
-    broadcast.sin_addr.s_addr = htonl(INADDR_BROADCAST);
-    memcpy(&remote, &broadcast, sizeof(broadcast));
-    const int r = transport_payload_max(&remote);
-    assert_true(r == -EACCES || r == -ENETUNREACH);
-    struct sockaddr_storage local = {.ss_family = AF_INET};
-    assert_int_equal(transport_source(&local, &remote), r);
+    if (!*state)
+        skip(); /* no namespace can be made here */
+    ((struct sockaddr_in *)&remote)->sin_addr.s_addr = htonl(TEST_NET_1);
+    assert_int_equal(transport_payload_max(&remote), -ENETUNREACH);
+    assert_int_equal(transport_source(&local, &remote), -ENETUNREACH);
+    assert_memory_equal(&local, &as_it_was, sizeof(local));
 }
 
 static void what_is_held_has_the_kernel_look_for_joined_datagrams(void **state)
@@ -494,8 +495,9 @@ int main(void)
         cmocka_unit_test(our_address_is_the_routes_unless_it_is_given),
         cmocka_unit_test(ipv6_is_ipv6_alone_on_both_sockets),
         cmocka_unit_test(sockets_that_lack_an_option_are_none),
-        cmocka_unit_test(where_no_route_goes_nothing_fits),
         cmocka_unit_test(what_is_held_has_the_kernel_look_for_joined_datagrams),
+        cmocka_unit_test_setup(where_no_route_goes_nothing_fits_and_no_address_is_ours,
+                               setup_two_ports),
         cmocka_unit_test_setup(two_transports_never_share_a_port, setup_two_ports),
         cmocka_unit_test_setup(a_port_whose_ike_socket_was_kept_is_not_given_out_again,
                                setup_two_ports),
