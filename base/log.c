@@ -95,7 +95,7 @@ static void field_add(Entry *entry, const char *name, const char *value)
     const size_t room = sizeof(entry->text) - entry->size;
     const int size = snprintf(entry->text + entry->size, room, "%s=%s", name, value);
 
-    if (value[0] == '\0' || (size_t)size >= room - 1)
+    if (value[0] == '\0' || size < 0 || (size_t)size + 1 >= room)
         return; /* without it */
     for (char *c = entry->text + entry->size; *c != '\0'; c++) {
         if ((unsigned char)*c < ' ' || *c == '\x7f')

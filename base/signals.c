@@ -39,7 +39,8 @@ bool signals_waiting(void)
 {
     sigset_t set;
 
-    (void)sigpending(&set);
+    if (sigpending(&set) < 0)
+        return false;
     for (size_t i = 0; i < ELEMENTS(ending); i++) {
         if (sigismember(&set, ending[i]) == 1)
             return true;

@@ -32,8 +32,9 @@ static int algor_decode(const uint8_t *der, size_t size, X509_ALGOR **ret)
     bool same;
 
     algor = d2i_X509_ALGOR(NULL, &cursor, (long)size);
-    /* The library reads BER, too; in DER there is one way only to write it. None is written as
-     * nothing. */
+    if (!algor)
+        return AUTH_ALGORITHM_E_ENCODING;
+    /* The library reads BER, too; in DER there is one way only to write it. */
     again_size = i2d_X509_ALGOR(algor, &again);
     same = again_size > 0 && (size_t)again_size == size && memcmp(again, der, size) == 0;
     OPENSSL_free(again);
@@ -85,7 +86,8 @@ static int pss_decode(const ASN1_STRING *der, AuthAlgorithm *ret)
     const Digest *digest;
     int64_t salt, trailer = PSS_TRAILER_BC;
 
-    params = d2i_RSA_PSS_PARAMS(NULL, &cursor, ASN1_STRING_length(der)); /* one SEQUENCE */
+    /* Nothing follows: algor_decode() took exactly one TLV, and `der` is that of its parameters. */
+    params = d2i_RSA_PSS_PARAMS(NULL, &cursor, ASN1_STRING_length(der));
     if (!params)
         return AUTH_ALGORITHM_E_ENCODING;
     if (!params->hashAlgorithm || !params->maskGenAlgorithm || !params->saltLength)
@@ -171,8 +173,9 @@ static int pss_encode(const Digest *digest, int salt, X509_ALGOR *algor)
         return -ENOMEM;
     r = algor_set_sequence(params->maskGenAlgorithm, NID_mgf1, params->hashAlgorithm,
                            ASN1_ITEM_rptr(X509_ALGOR));
-    return r < 0 ? r
-                 : algor_set_sequence(algor, NID_rsassaPss, params, ASN1_ITEM_rptr(RSA_PSS_PARAMS));
+    if (r < 0)
+        return r;
+    return algor_set_sequence(algor, NID_rsassaPss, params, ASN1_ITEM_rptr(RSA_PSS_PARAMS));
 }
 
 int auth_algorithm_encode(const AuthAlgorithm *algorithm, uint8_t *ret, size_t capacity,
@@ -195,7 +198,9 @@ int auth_algorithm_encode(const AuthAlgorithm *algorithm, uint8_t *ret, size_t c
     } else {
         r = X509_ALGOR_set0(algor, OBJ_nid2obj(digest->rsa_nid), V_ASN1_NULL, NULL) ? 0 : -ENOMEM;
     }
-    size = r < 0 ? r : i2d_X509_ALGOR(algor, NULL);
+    if (r < 0)
+        return r;
+    size = i2d_X509_ALGOR(algor, NULL);
     if (size <= 0)
         return -ENOMEM;
     if ((size_t)size > capacity)

@@ -174,12 +174,6 @@ static void install_run(DeviceJob *job)
     job->answer.result = install_error_of(r);
 }
 
-/* What is loaded keeps the anchors that it was loaded with: who asked for others loads them. */
-static void install_end(DeviceJob *job)
-{
-    job->answer.version = job->record.version;
-}
-
 /* The day that is known to have been reached, the operator's correction put back on: as the TPM
  * counts. */
 static int reached_read(DeviceService *service, time_t *ret, Reason *reason)
@@ -281,7 +275,9 @@ void device_job_end(DeviceJob *job)
         load_end(job->service, job);
         break;
     case DEVICE_INSTALL:
-        install_end(job);
+        /* What is loaded keeps the anchors that it was loaded with: who asked for others loads
+         * them. */
+        job->answer.version = job->record.version;
         break;
     default:
         advance_end(job->service, job);

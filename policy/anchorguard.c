@@ -28,8 +28,10 @@ bool anchor_record_equal(const AnchorRecord *a, const AnchorRecord *b)
 int anchor_record_make(Bytes bundle, uint64_t version, AnchorRecord *ret)
 {
     *ret = (AnchorRecord){.version = version};
-    return EVP_Digest(bundle.data, bundle.size, ret->digest, NULL, EVP_sha256(), NULL) == 1 ? 0
-                                                                                            : -EIO;
+    return EVP_Digest(bundle.size > 0 ? (const void *)bundle.data : "", bundle.size, ret->digest,
+                      NULL, EVP_sha256(), NULL) == 1
+               ? 0
+               : -EIO;
 }
 
 /* The octets of the index: `ret` has ANCHOR_GUARD_SIZE of them. */
@@ -112,10 +114,10 @@ int anchor_guard_cp_hash(const PolicyKey *operator_key, AnchorWrite write,
     writer_u16(&writer, ANCHOR_GUARD_SIZE);
     writer_bytes(&writer, BYTES_OF(octets));
     writer_u16(&writer, 0); /* offset */
-    return writer_finish(&writer, &command) == 0 &&
-                   EVP_Digest(command.data, command.size, ret, NULL, EVP_sha256(), NULL) == 1
-               ? 0
-               : -EIO;
+    r = writer_finish(&writer, &command);
+    if (r < 0)
+        return r;
+    return EVP_Digest(command.data, command.size, ret, NULL, EVP_sha256(), NULL) == 1 ? 0 : -EIO;
 }
 
 /* A version as the index begins with it; `ret` has NV_NUMBER_SIZE octets. */
@@ -163,7 +165,7 @@ bool anchor_guard_approved(const PolicyKey *operator_key, AnchorWrite write,
 {
     PolicyDigest policy;
 
-    return anchor_guard_policy(operator_key, write, record, &policy) == 0 &&
+    return signature->size > 0 && anchor_guard_policy(operator_key, write, record, &policy) == 0 &&
            policy_key_approved(operator_key, &policy, policy_ref(),
                                (Bytes){signature->octets, signature->size});
 }

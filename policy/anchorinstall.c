@@ -94,9 +94,10 @@ static int next_fits(const char *path, const AnchorRecord *record, bool *ret)
     int r;
 
     *ret = false;
-    /* Nothing fits under a name that is too long, and whoever discards it then says so. */
-    if (!record || name_make(path, ANCHOR_NEXT_SUFFIX, "", name) < 0)
+    if (!record)
         return 0;
+    if (name_make(path, ANCHOR_NEXT_SUFFIX, "", name) < 0)
+        return -ENAMETOOLONG;
     r = file_read(name, ANCHOR_BUNDLE_SIZE_MAX, &bundle, &size);
     if (r == -ENOMEM)
         return r;

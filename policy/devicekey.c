@@ -41,12 +41,13 @@ int device_key_algorithm_of(const TPMT_PUBLIC *public, TpmKeyAlgorithm *ret)
 /* A scheme written into a key is the only one that it signs with, so it must be one that we use. */
 static bool scheme_fits(const TPMT_PUBLIC *public, TpmKeyAlgorithm algorithm)
 {
-    /* Of both types of keys; none of RSA's is ECDSA. */
-    const TPMT_ASYM_SCHEME *scheme = &public->parameters.asymDetail.scheme;
+    const TPMT_ECC_SCHEME *ecc = &public->parameters.eccDetail.scheme;
     const TPM2_ALG_ID hash = algorithm == TPM_KEY_ECDSA_P384 ? TPM2_ALG_SHA384 : TPM2_ALG_SHA256;
 
-    return scheme->scheme == TPM2_ALG_NULL ||
-           (scheme->scheme == TPM2_ALG_ECDSA && scheme->details.ecdsa.hashAlg == hash);
+    if (algorithm == TPM_KEY_RSA_2048)
+        return public->parameters.rsaDetail.scheme.scheme == TPM2_ALG_NULL;
+    return ecc->scheme == TPM2_ALG_NULL ||
+           (ecc->scheme == TPM2_ALG_ECDSA && ecc->details.ecdsa.hashAlg == hash);
 }
 
 /* Why the key is outside the profile, or NULL. What is refused here could sign less than we need,

@@ -319,8 +319,9 @@ void pcr_mismatch_print(const PcrMismatch *mismatch, char *ret, size_t size)
         hex_encode((Bytes){mismatch->found.values[i], value_size}, found);
         n = snprintf(ret + used, size - used, "%sPCR %u: expected %s, found %s",
                      used > 0 ? "; " : "", i, expected, found);
-        if ((size_t)n >= size - used) {
-            memcpy(ret + size - sizeof(cut), cut, sizeof(cut));
+        if (n < 0 || (size_t)n >= size - used) {
+            if (size >= sizeof(cut))
+                memcpy(ret + size - sizeof(cut), cut, sizeof(cut));
             return;
         }
         used += (size_t)n;

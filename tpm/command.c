@@ -91,6 +91,8 @@ Tpm *tpm_command_tpm(TpmCommand *command)
 
 void tpm_command_free(TpmCommand *command)
 {
+    if (!command)
+        return;
     if (command->sys) {
         Tss2_Sys_Finalize(command->sys);
         OPENSSL_cleanse(command->sys, command->sys_size);
@@ -358,13 +360,16 @@ static TSS2_RC answer_take(TpmCommand *command, const TpmFrame *frame, Uses *use
 {
     TSS2L_SYS_AUTH_RESPONSE area = {0};
     uint8_t hash[TPM_HASH_SIZE];
-    size_t answered;
     TSS2_RC rc;
 
     if (uses->count == 0)
         return TSS2_RC_SUCCESS;
-    answered = Tss2_Sys_GetRspAuths(command->sys, &area) == TSS2_RC_SUCCESS ? area.count : 0;
-    if (answered != uses->count)
+    rc = Tss2_Sys_GetRspAuths(command->sys, &area);
+    if (rc == TSS2_SYS_RC_BAD_SEQUENCE) /* it says that it has none: TPM_ST_NO_SESSIONS */
+        return TPM_RC_ANSWER_REFUSED;
+    if (rc != TSS2_RC_SUCCESS)
+        return rc;
+    if (area.count != uses->count)
         return TPM_RC_ANSWER_REFUSED;
     if (rp_hash(command, hash) < 0)
         return TPM_RC_NO_CRYPTO;

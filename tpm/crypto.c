@@ -196,7 +196,8 @@ int tpm_cfb(TpmCrypto *crypto, bool encrypt, const uint8_t key[TPM_CIPHER_KEY_SI
     int done = 0;
     const bool good = context && size <= UINT16_MAX &&
                       EVP_CipherInit_ex2(context, crypto->cfb, key, iv, encrypt, NULL) == 1 &&
-                      EVP_CipherUpdate(context, data, &done, data, (int)size) == 1;
+                      EVP_CipherUpdate(context, data, &done, data, (int)size) == 1 &&
+                      (size_t)done == size;
 
     EVP_CIPHER_CTX_free(context);
     return good ? 0 : -EIO;

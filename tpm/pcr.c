@@ -56,9 +56,11 @@ static int index_parse(const char **text, unsigned *ret)
     if (**text < '0' || **text > '9')
         return -EINVAL;
     value = strtoul(*text, &end, 10);
+    if (value >= PCR_COUNT)
+        return -EINVAL;
     *text = end;
     *ret = (unsigned)value;
-    return value < PCR_COUNT ? 0 : -EINVAL;
+    return 0;
 }
 
 int pcr_mask_parse(const char *text, uint32_t *ret)
@@ -98,7 +100,7 @@ void pcr_mask_print(uint32_t mask, char *ret)
 
         if (!(mask >> i & 1))
             continue;
-        while ((uint64_t)mask >> (last + 1) & 1)
+        while (last + 1 < PCR_COUNT && mask >> (last + 1) & 1)
             last++;
         size += (size_t)snprintf(ret + size, PCR_SELECTION_TEXT_SIZE - size,
                                  last > i ? "%s%u-%u" : "%s%u", size > 0 ? "," : "", i, last);

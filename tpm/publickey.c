@@ -160,7 +160,9 @@ bool signature_is_good(EVP_PKEY *pkey, const char *digest_name, Bytes digest, By
 
     if (!rsa) {
         const int size = signature_ecdsa_to_der(signature, &der);
-        signature = (Bytes){der, der ? (size_t)size : 0}; /* an empty one is never good */
+        if (size <= 0)
+            return false;
+        signature = (Bytes){der, (size_t)size};
     }
     good = ctx && EVP_PKEY_verify_init(ctx) == 1 && EVP_PKEY_CTX_set_signature_md(ctx, md) == 1;
     if (good && rsa) {

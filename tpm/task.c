@@ -364,8 +364,10 @@ int tpm_loop_new(sd_event *event, TpmLoop **ret)
         r = sd_event_add_io(event, &loop->worker_source, tpm_worker_fd(loop->worker), EPOLLIN,
                             on_worker, loop);
     }
-    if (r >= 0) /* which turns itself off, as nothing is ready */
+    if (r >= 0)
         r = sd_event_add_defer(event, &loop->ready_source, on_ready, loop);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(loop->ready_source, SD_EVENT_OFF);
     if (r < 0) {
         (void)tpm_loop_free(loop, 0);
         return r;

@@ -241,6 +241,25 @@ static void a_key_outside_the_profile_is_refused_with_its_flaw(void **state)
     assert_not_loaded(&bad, -EINVAL, "damaged");
 }
 
+/* An RSA key signs with either padding, so it is tied to none; least of all to ECDSA, which tss2-mu
+ * reads and writes for every type of key. */
+static void an_rsa_key_tied_to_a_scheme_is_refused(void **state)
+{
+    static const TPM2_ALG_ID schemes[] = {TPM2_ALG_ECDSA, TPM2_ALG_RSASSA, TPM2_ALG_RSAPSS};
+    Reason reason = {0};
+    Tss2Key key;
+
+    (void)state;
+    assert_int_equal(device_key_create(bench.tpm, TPM_KEY_RSA_2048, NULL, &key, &reason), 0);
+    for (size_t i = 0; i < ELEMENTS(schemes); i++) {
+        TPMT_RSA_SCHEME *scheme = &key.public.publicArea.parameters.rsaDetail.scheme;
+
+        scheme->scheme = schemes[i];
+        scheme->details.anySig.hashAlg = TPM2_ALG_SHA256;
+        assert_not_loaded(&key, -EINVAL, "tied to a signature scheme");
+    }
+}
+
 static void a_damaged_or_foreign_key_is_refused_by_the_tpm(void **state)
 {
     Reason reason = {0};
@@ -347,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_digest_that_does_not_fit_is_refused),
         cmocka_unit_test(a_key_tied_to_its_natural_scheme_signs_with_that_alone),
         cmocka_unit_test(a_key_outside_the_profile_is_refused_with_its_flaw),
+        cmocka_unit_test(an_rsa_key_tied_to_a_scheme_is_refused),
         cmocka_unit_test(a_damaged_or_foreign_key_is_refused_by_the_tpm),
         cmocka_unit_test(without_a_storage_root_key_no_key_is_made),
         cmocka_unit_test_teardown(a_session_made_ready_wrong_is_made_anew_when_it_is_needed,

@@ -23,6 +23,7 @@ enum {
     ANSWER_HMAC_END = 1,
     ANSWER_ATTRIBUTES = 34 + 1,
     ANSWER_NONCE_END = 36,
+    ANSWER_NONCE_SIZE = 69, /* the more significant octet of it */
     ANSWER_DATA_END = 70
 };
 
@@ -189,6 +190,25 @@ static void an_answer_without_an_authorization_is_refused(void **state)
     probe_attach(&probe);
     assert_int_not_equal(sign(session, &first_digest), TSS2_RC_SUCCESS);
     probe_detach();
+    tpm_session_flush(bench.tpm, session);
+    assert_signs_in_a_session(&key);
+}
+
+/* An authorization area that ends before its nonce does is no TPM 2.0's answer: nobody's HMAC was
+ * wrong, and whoever looks for the fault looks at the TPM and its driver. */
+static void an_answer_whose_authorization_is_cut_short_is_no_tpms(void **state)
+{
+    Probe probe = {.command = TPM2_CC_Sign, .answer = {-ANSWER_NONCE_SIZE, 0x01}};
+    TpmSession *session = session_new(TPM2_SE_HMAC);
+    Reason reason = {0};
+    TSS2_RC rc;
+
+    (void)state;
+    probe_attach(&probe);
+    rc = sign(session, &first_digest);
+    probe_detach();
+    tpm_error(&reason, "TPM2_Sign", rc);
+    assert_non_null(strstr(reason.text, "no TPM 2.0's answer"));
     tpm_session_flush(bench.tpm, session);
     assert_signs_in_a_session(&key);
 }
@@ -830,6 +850,7 @@ int main(void)
         SESSION_TEST(an_attribute_cleared_in_the_command_is_refused),
         SESSION_TEST(an_attribute_cleared_in_the_answer_is_refused),
         SESSION_TEST(an_answer_without_an_authorization_is_refused),
+        SESSION_TEST(an_answer_whose_authorization_is_cut_short_is_no_tpms),
         SESSION_TEST(the_answer_to_the_command_before_is_refused),
         SESSION_TEST(a_policy_sessions_answer_is_authenticated_as_well),
         SESSION_TEST(what_goes_or_comes_as_a_first_parameter_is_not_to_be_read),
