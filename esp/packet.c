@@ -41,10 +41,11 @@ static int parse_ipv4(Bytes bytes, Packet *packet, bool *ret_first)
         r = reader_take(&reader, 4, &packet->source);
     if (r >= 0)
         r = reader_take(&reader, 4, &packet->destination);
+    if (r < 0)
+        return r;
 
     packet->header_size = (size_t)(version_ihl & 0x0f) * 4;
-    if (r < 0 || packet->header_size < IPV4_HEADER || total < packet->header_size ||
-        total > bytes.size)
+    if (packet->header_size < IPV4_HEADER || total < packet->header_size || total > bytes.size)
         return -EBADMSG;
     packet->bytes = bytes_slice(bytes, 0, total);
     packet->fragment = (fragment & IPV4_FRAGMENT_MASK) != 0;

@@ -115,12 +115,10 @@ static int remove_sa(Plane *plane, uint32_t spi_in)
     size_t index = plane_sa_index(plane, spi_in);
     if (index == plane->n_sas)
         return -ENOENT;
-    int r = 0;
-    if (plane_delivers(plane, plane->sas[index])) {
-        r = plane_forward_in(plane, sa_fd(plane->sas[index]), DRAIN_BATCH);
-        if (r >= 0) /* of none, where none is left, nothing comes */
-            r = plane_forward_in(plane, plane->leaving, DRAIN_BATCH);
-    }
+    const bool delivers = plane_delivers(plane, plane->sas[index]);
+    int r = delivers ? plane_forward_in(plane, sa_fd(plane->sas[index]), DRAIN_BATCH) : 0;
+    if (r >= 0 && delivers && plane->leaving >= 0)
+        r = plane_forward_in(plane, plane->leaving, DRAIN_BATCH);
     drop_sa(plane, index);
     return r;
 }

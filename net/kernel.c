@@ -203,8 +203,9 @@ static int try_state(KernelPlane *plane)
     loopback.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     memcpy(&order.local, &loopback, sizeof(loopback));
     order.remote = order.local;
-    (void)esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true,
-                             &order.suite); /* which is in each profile */
+    if (esp_suite_from_ids(IKE_ENCR_AES_GCM_16, 128, IKE_INTEG_NONE, IKE_GROUP_NONE, true,
+                           &order.suite) != 0)
+        return -EOPNOTSUPP;
     int r = secret_new(order.suite.cipher->key_size + order.suite.cipher->salt_size, &key);
     if (r < 0)
         return r;

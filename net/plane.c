@@ -66,8 +66,7 @@ static int open_best(const InterfaceNames *interfaces, NetPlane **ret, Reason *r
     Reason kernel_error = {0}, user_error = {0};
     int r = NET_BACKEND_KERNEL.open(interfaces, ret, &kernel_error);
     if (r != -EOPNOTSUPP) {
-        *reason = kernel_error;
-        return r;
+        return r < 0 ? reason_set(reason, r, "%s", kernel_error.text) : r;
     }
     r = NET_BACKEND_USER.open(interfaces, ret, &user_error);
     return r < 0 ? reason_set(reason, r, "%s. %s", kernel_error.text, user_error.text) : r;

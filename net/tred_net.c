@@ -326,12 +326,13 @@ static void finish(Server *server)
     }
 }
 
-/* Until a sign of life, or the end of the rules, is due; -1: never, which as an unsigned number is
- * longer than all else. */
+/* Until a sign of life, or the end of the rules, is due; -1: never. */
 static int patience_ms(const Server *server)
 {
     const int left = service_patience_ms(&server->service);
-    return (unsigned)left < (unsigned)server->watchdog_ms ? left : server->watchdog_ms;
+    return left < 0 || (server->watchdog_ms >= 0 && server->watchdog_ms < left)
+               ? server->watchdog_ms
+               : left;
 }
 
 /* Returns 1 to go on, 0 at the end, or -errno. */

@@ -121,7 +121,7 @@ static void load_go_on(Work *work)
     Reason reason = {0};
     int r = 0;
 
-    while (load->reading != IDENTITY_READINGS && !is_to_be_read(load))
+    while (load->reading < IDENTITY_READINGS && !is_to_be_read(load))
         load->reading++;
     if (load->reading < IDENTITY_READINGS) {
         r = identity_read_begin(&daemon->config, load->identity, load->reading, load_octets(load),
@@ -217,7 +217,7 @@ static void load_end(Work *work)
     Load *load = work_data(work);
 
     daemon->load_ended = daemon_now(daemon);
-    if (daemon->load_ended < daemon->load_begun) /* given up while it paused: it cost nothing */
+    if (daemon->load_begun > daemon->load_ended) /* given up while it paused: it cost nothing */
         daemon->load_begun = daemon->load_ended;
     if (load->result == -ECANCELED)
         return;

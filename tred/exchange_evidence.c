@@ -51,13 +51,18 @@ void verify_request_init(const Exchange *exchange, time_t now, VerifyRequest *re
 
 /* TS 33.310 6.2.1: X.509 certificates, and RFC 4806's OCSP responses, each as many as are judged.
  * What else a SeGW sends (hash-and-URL among it) is passed over, also what does not decode (RFC
- * 4945 3.3.10). */
-static void cert_sort(const IkeCert *cert, VerifyRequest *ret)
+ * 4945 3.3.10). False for what is passed over. */
+static bool cert_sort(const IkeCert *cert, VerifyRequest *ret)
 {
-    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX)
+    if (cert->encoding == IKE_CERT_X509_SIGNATURE && ret->n_certificates < PEER_CERTIFICATES_MAX) {
         ret->certificates[ret->n_certificates++] = cert->data;
-    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX)
+        return true;
+    }
+    if (cert->encoding == IKE_CERT_OCSP_CONTENT && ret->n_ocsp < PEER_OCSP_MAX) {
         ret->ocsp[ret->n_ocsp++] = cert->data;
+        return true;
+    }
+    return false;
 }
 
 /* What is kept of one message, whole as it is, fits into a frame to the verifier. */
@@ -73,21 +78,21 @@ static int certificates_read(const IkePayloads *payloads, VerifyRequest *ret, Re
 {
     size_t position = 0;
     const IkePayload *payload;
-    uint8_t other = 0; /* an encoding that is not OCSP's */
+    uint8_t passed_over = 0; /* the encoding of the last such payload that has one */
 
     while ((payload = ike_payloads_next(payloads, IKE_PAYLOAD_CERT, &position))) {
         IkeCert cert = {0};
 
-        if (ike_cert_decode(payload->body, &cert) == 0)
-            cert_sort(&cert, ret);
-        if (cert.encoding != IKE_CERT_OCSP_CONTENT)
-            other = cert.encoding;
+        const bool is_taken = ike_cert_decode(payload->body, &cert) == 0 && cert_sort(&cert, ret);
+        if (!is_taken && cert.encoding != 0)
+            passed_over = cert.encoding;
     }
-    if (ret->n_certificates == 0 && other != 0) {
+    if (ret->n_certificates == 0 && passed_over != 0) {
         return reason_set(reason, EXCHANGE_E_PEER_CERTIFICATE_UNFIT,
                           "The SeGW sent no X.509 certificate (CERT encoding 4), but one of "
                           "encoding %u%s. Let it send its chain as X.509 certificates",
-                          other, is_url(other) ? " (hash and URL), which nobody asked for" : "");
+                          passed_over,
+                          is_url(passed_over) ? " (hash and URL), which nobody asked for" : "");
     }
     return 0;
 }

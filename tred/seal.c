@@ -152,9 +152,9 @@ static int iv_next(Seal *seal, uint8_t *iv)
         /* RFC 7296 3.14: a CBC IV must not be predictable. */
         return RAND_bytes(iv, (int)seal->cipher->iv_size) == 1 ? 0 : -EIO;
     }
-    /* RFC 5282 3.1: unique for the key, so a counter; the peer's direction has a key of its own. It
-     * does not come round: there are less than 2^32 Message IDs, each in less than 2^16 fragments.
-     */
+    /* RFC 5282 3.1: unique for the key, so a counter; the peer's direction has a key of its own. */
+    if (seal->iv_counter == UINT64_MAX)
+        return -EOVERFLOW;
     writer_init(&writer, iv, seal->cipher->iv_size);
     writer_u64(&writer, seal->iv_counter++);
     return 0;
@@ -229,7 +229,8 @@ int seal_message(Seal *seal, const IkeHeader *header, uint8_t first, const IkeFr
     return r;
 }
 
-/* The IV, ciphertext and ICV of the SK or SKF payload, which are the end of the datagram. */
+/* The IV, ciphertext and ICV of the SK or SKF payload, which are the end of the datagram: behind
+ * such a payload the reader of messages lets none follow. */
 static int message_sealed(const IkeMessage *message, Bytes *ret)
 {
     const IkePayload *sk = ike_payloads_find(&message->payloads, IKE_PAYLOAD_SK);

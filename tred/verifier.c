@@ -200,12 +200,12 @@ int verifier_load_step(Verifier *verifier, VerifierProcess *process)
             return crl_hand(verifier, process, file);
         process->reading = NULL;
         process->step = LOAD_COMPLETE;
-        break;
+        __attribute__((fallthrough));
     case LOAD_COMPLETE:
-        break;
+        request = (VerifyRequest){.type = FRAME_COMPLETE};
+        return request_send(verifier, process, &request, -1);
     }
-    request = (VerifyRequest){.type = FRAME_COMPLETE};
-    return request_send(verifier, process, &request, -1);
+    return -EPROTO;
 }
 
 int verifier_process_watch(Verifier *verifier, VerifierProcess *process, sd_event *event,

@@ -139,8 +139,8 @@ void certificate_name_print(const X509_NAME *name, char *ret, size_t size)
     const unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)XN_FLAG_SPC_EQ;
     _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
 
-    if (bio)
-        (void)X509_NAME_print_ex(bio, name, 0, flags);
+    if (bio && X509_NAME_print_ex(bio, name, 0, flags) < 0)
+        (void)BIO_reset(bio); /* for want of memory: a part of a name is another name */
     ERR_clear_error();
     printed_copy(bio, ret, size);
 }

@@ -252,7 +252,7 @@ static int pem_decode(Bytes bytes, const char *name, STACK_OF(X509) *certificate
         r = pem_reader_next(&reader, &block);
         if (r == 0)
             break;
-        if (r != -EBADMSG)
+        if (r > 0)
             r = block_add(&block, name, certificates, reason);
         if (r == -EBADMSG) {
             r = reason_set(reason, -EINVAL,

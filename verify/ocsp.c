@@ -22,12 +22,13 @@ static OcspWord unusable(Reason *detail, const char *why)
 
 OCSP_BASICRESP *ocsp_decode(Bytes der, Reason *detail)
 {
+    _cleanup_(OCSP_RESPONSE_freep) OCSP_RESPONSE *response = NULL;
     const unsigned char *cursor = der.data;
-    _cleanup_(OCSP_RESPONSE_freep) OCSP_RESPONSE *response =
-        d2i_OCSP_RESPONSE(NULL, &cursor, (long)der.size);
     OCSP_BASICRESP *basic = NULL;
     int status;
 
+    if (der.size > 0 && der.size <= PEER_EVIDENCE_SIZE_MAX)
+        response = d2i_OCSP_RESPONSE(NULL, &cursor, (long)der.size);
     if (!response || cursor != der.data + der.size) {
         (void)unusable(detail, "does not parse");
     } else if ((status = OCSP_response_status(response)) != OCSP_RESPONSE_STATUS_SUCCESSFUL) {

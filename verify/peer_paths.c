@@ -74,7 +74,8 @@ static int path_keep(Search *search)
 
 static int issuers_look(Search *search);
 
-/* The path with one more, and what leads on from there: each is on it once, so that it ends. */
+/* The path with one more, and what leads on from there: each is on it once, so that it ends, and no
+ * more are on it than peer_check_count() lets there be, with an anchor. */
 static int issuer_try(Search *search, X509 *issuer, bool is_anchor)
 {
     int r;
