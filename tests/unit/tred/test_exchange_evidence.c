@@ -108,6 +108,56 @@ static void ocsp_responses_alone_are_shown(void **state)
     assert_memory_equal(request.ocsp[1].data, ocsp, sizeof(ocsp));
 }
 
+/* A CERT payload without an octet has no encoding that could be named (RFC 7296 3.6). */
+static void a_cert_without_an_octet_hides_no_encoding_that_came_before(void **state)
+{
+    /* IDr of type FQDN, a CERT of hash and URL, and one that is empty. */
+    static const uint8_t octets[] = {IKE_PAYLOAD_CERT,
+                                     0,
+                                     0,
+                                     9,
+                                     IKE_ID_FQDN,
+                                     0,
+                                     0,
+                                     0,
+                                     'a',
+                                     IKE_PAYLOAD_CERT,
+                                     0,
+                                     0,
+                                     6,
+                                     IKE_CERT_HASH_AND_URL,
+                                     'x',
+                                     IKE_PAYLOAD_NONE,
+                                     0,
+                                     0,
+                                     4};
+    IkePayloads payloads;
+    VerifyRequest request = {0};
+    Bytes id_body;
+    Reason reason = {0};
+
+    (void)state;
+    assert_int_equal(ike_payloads_decode(IKE_PAYLOAD_IDR, BYTES_OF(octets), &payloads, NULL), 0);
+    assert_int_equal(evidence_read(&payloads, &request, &id_body, &reason),
+                     EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
+    assert_non_null(strstr(reason.text, "of encoding 12"));
+}
+
+/* More OCSP responses than are judged, and no certificate: that is no chain. */
+static void ocsp_responses_beyond_those_that_are_judged_are_no_certificates(void **state)
+{
+    uint8_t encodings[PEER_OCSP_MAX + 1];
+    VerifyRequest request;
+    Reason reason;
+
+    (void)state;
+    memset(encodings, IKE_CERT_OCSP_CONTENT, sizeof(encodings));
+    assert_int_equal(read_of(4, encodings, PEER_OCSP_MAX, &request, &reason), 0);
+    assert_int_equal(read_of(4, encodings, PEER_OCSP_MAX + 1, &request, &reason),
+                     EXCHANGE_E_PEER_CERTIFICATE_UNFIT);
+    assert_non_null(strstr(reason.text, "of encoding 14"));
+}
+
 /* The request has room for twice as many. */
 static void as_many_certificates_and_ocsp_responses_are_shown_as_are_judged(void **state)
 {
@@ -149,6 +199,8 @@ int main(void)
         cmocka_unit_test(an_idr_that_is_longer_than_any_fqdn_is_refused),
         cmocka_unit_test(without_an_x509_certificate_it_is_told_what_there_was),
         cmocka_unit_test(ocsp_responses_alone_are_shown),
+        cmocka_unit_test(a_cert_without_an_octet_hides_no_encoding_that_came_before),
+        cmocka_unit_test(ocsp_responses_beyond_those_that_are_judged_are_no_certificates),
         cmocka_unit_test(as_many_certificates_and_ocsp_responses_are_shown_as_are_judged),
         cmocka_unit_test(evidence_is_let_go_of_by_who_holds_it_last),
     };
