@@ -252,7 +252,7 @@ int dataplane_open(const DataPlaneOptions *options, DataPlane **ret, Reason *rea
 {
     _cleanup_(dataplane_closep) DataPlane *plane = NULL;
     int r = dataplane_begin(options, &plane, reason);
-    if (r >= 0)
+    if (r >= 0 && plane)
         r = dataplane_await(plane, reason);
     if (r >= 0)
         *ret = steal_pointer(plane);
