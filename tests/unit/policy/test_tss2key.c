@@ -256,18 +256,24 @@ static void a_parent_that_is_negative_or_larger_than_a_handle_is_none(void **sta
     }
 }
 
+/* Writes the key, and reads what was written: what reading says. */
+static int read_again(const Tss2Key *key, Tss2Key *ret, Reason *reason)
+{
+    uint8_t der[DER_MAX];
+    const size_t size = der_of(key, der);
+
+    return decode_der(der, size, "TSS2 PRIVATE KEY", ret, reason);
+}
+
 static void a_key_without_a_private_area_is_none(void **state)
 {
     Reason reason = {0};
-    uint8_t der[DER_MAX];
     Tss2Key key = sample_key();
     Tss2Key again;
-    size_t size;
 
     (void)state;
     key.private.size = 0;
-    size = der_of(&key, der);
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), -EINVAL);
+    assert_int_equal(read_again(&key, &again, &reason), -EINVAL);
     assert_non_null(strstr(reason.text, "public or private area"));
 }
 
@@ -287,15 +293,12 @@ static void an_area_that_is_no_tpm_structure_is_not_written(void **state)
 static void a_parent_of_zero_means_the_owner_hierarchy(void **state)
 {
     Reason reason = {0};
-    uint8_t der[DER_MAX];
     Tss2Key key = sample_key();
     Tss2Key again;
-    size_t size;
 
     (void)state;
     key.parent = 0;
-    size = der_of(&key, der);
-    assert_int_equal(decode_der(der, size, "TSS2 PRIVATE KEY", &again, &reason), 0);
+    assert_int_equal(read_again(&key, &again, &reason), 0);
     assert_int_equal(again.parent, TPM2_RH_OWNER);
 }
 
