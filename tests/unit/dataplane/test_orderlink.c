@@ -17,6 +17,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/wipe_watch.h"
+
 enum { PATIENCE_US = 10 * 1000 * 1000 };
 
 typedef struct Lab {
@@ -110,22 +112,6 @@ static void note_wiped(const void *at, size_t size)
 {
     static const uint8_t marker[] = {0x31, 0x41, 0x59, 0x26};
     n_marked_wiped += memmem(at, size, marker, sizeof(marker)) != NULL;
-}
-
-void __real_explicit_bzero(void *at, size_t size);
-void __wrap_explicit_bzero(void *at, size_t size);
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
-
-void __wrap_explicit_bzero(void *at, size_t size)
-{
-    note_wiped(at, size);
-    __real_explicit_bzero(at, size);
-}
-
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room)
-{
-    assert_true(size <= room);
-    __wrap_explicit_bzero(at, size);
 }
 
 /* There may be keys in it. */

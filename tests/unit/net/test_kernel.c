@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/wipe_watch.h"
+
 enum {
     STATES_MAX = 64,
     POLICIES_MAX = 800,
@@ -913,23 +915,6 @@ static void note_wiped(const void *at, size_t size)
     memset(in, KEY_IN, sizeof(in));
     memset(out, KEY_OUT, sizeof(out));
     wiped += memmem(at, size, in, sizeof(in)) || memmem(at, size, out, sizeof(out));
-}
-
-void __real_explicit_bzero(void *at, size_t size);
-void __wrap_explicit_bzero(void *at, size_t size);
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
-
-void __wrap_explicit_bzero(void *at, size_t size)
-{
-    note_wiped(at, size);
-    __real_explicit_bzero(at, size);
-}
-
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room)
-{
-    (void)room;
-    note_wiped(at, size);
-    __real_explicit_bzero(at, size);
 }
 
 /* What netlink's messages are made of is netlink.c's to wipe, which is played here. */

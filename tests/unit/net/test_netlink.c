@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/wipe_watch.h"
+
 enum { PORT = 77, DATAGRAMS_MAX = 16, DATAGRAM_SIZE = 512, OPENED = 3, WIPES_MAX = 64 };
 
 typedef struct Datagram {
@@ -47,9 +49,6 @@ ssize_t __wrap_mnl_socket_sendto(const struct mnl_socket *socket, const void *da
 ssize_t __wrap_mnl_socket_recvfrom(const struct mnl_socket *socket, void *buffer, size_t size);
 ssize_t __wrap_recv(int fd, void *buffer, size_t size, int flags);
 ssize_t __wrap___recv_chk(int fd, void *buffer, size_t size, size_t room, int flags);
-void __real_explicit_bzero(void *at, size_t size);
-void __wrap_explicit_bzero(void *at, size_t size);
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room);
 
 /* Whatever succeeds leaves errno as it likes (errno(3)). */
 static int fail_with(int error)
@@ -148,20 +147,13 @@ ssize_t __wrap___recv_chk(int fd, void *buffer, size_t size, size_t room, int fl
     return __wrap_recv(fd, buffer, size, flags);
 }
 
-void __wrap_explicit_bzero(void *at, size_t size)
+static void note_wiped(const void *at, size_t size)
 {
     if (size == 0)
         return;
     assert_true(played.n_wiped < WIPES_MAX);
     played.wiped[played.n_wiped].at = at;
     played.wiped[played.n_wiped++].size = size;
-    __real_explicit_bzero(at, size);
-}
-
-void __wrap___explicit_bzero_chk(void *at, size_t size, size_t room)
-{
-    assert_true(size <= room);
-    __wrap_explicit_bzero(at, size);
 }
 
 static bool was_wiped(const void *at, size_t size)
