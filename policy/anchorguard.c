@@ -233,8 +233,14 @@ int anchor_guard_is_locked(Tpm *tpm, bool *ret, Reason *reason)
 {
     TPMS_CAPABILITY_DATA data = {0};
     const TPML_TAGGED_TPM_PROPERTY *found = &data.data.tpmProperties;
-    TSS2_RC rc = tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &data);
+    TpmSession *session = NULL;
+    TSS2_RC rc;
+    int r = tpm_session_start(tpm, TPM2_SE_HMAC, &session, reason);
 
+    if (r < 0)
+        return r;
+    rc = tpm2_get_capability(tpm, session, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_PERMANENT, 1, &data);
+    tpm_session_flush(tpm, session);
     if (rc != TSS2_RC_SUCCESS) {
         tpm_error(reason, "TPM2_GetCapability (TPM_PT_PERMANENT)", rc);
         return -EIO;

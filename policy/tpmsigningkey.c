@@ -255,8 +255,8 @@ static unsigned ready_seconds(Tpm *tpm)
 
     if (tpm->exclusive)
         return 0;
-    if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_CONTEXT_GAP_MAX, 1, &data) ==
-            TSS2_RC_SUCCESS &&
+    if (tpm2_get_capability(tpm, NULL, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_CONTEXT_GAP_MAX, 1,
+                            &data) == TSS2_RC_SUCCESS &&
         found->count == 1 && found->tpmProperty[0].property == TPM2_PT_CONTEXT_GAP_MAX)
         gap = found->tpmProperty[0].value;
     return 1 + (unsigned)((uint64_t)gap * CONTEXT_SAVE_MICROSECONDS / 1000000);

@@ -44,7 +44,7 @@ enum { BATCH = 64 }; /* properties or handles asked for at once; a TPM holds few
 static int capability_get(Tpm *tpm, TPM2_CAP capability, uint32_t first, TPMS_CAPABILITY_DATA *ret,
                           Reason *reason)
 {
-    TSS2_RC rc = tpm2_get_capability(tpm, capability, first, BATCH, ret);
+    TSS2_RC rc = tpm2_get_capability(tpm, NULL, capability, first, BATCH, ret);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;

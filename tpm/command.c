@@ -145,6 +145,14 @@ static Use *attribute_settle(Uses *uses, TPMA_SESSION attribute, bool possible)
     return taker;
 }
 
+/* A TPM refuses a session that neither authorizes nor encrypts, unless it audits (TPM 2.0 Part 3,
+ * 5.5). Nobody reads the audit: the HMAC is what such a session is for. */
+static void audit_settle(Use *use)
+{
+    if (!(use->attributes & (TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT)))
+        use->attributes |= TPMA_SESSION_AUDIT;
+}
+
 static TSS2_RC uses_init(TpmCommand *command, const TpmFrame *frame, Uses *ret)
 {
     const uint8_t *parameter;
@@ -157,8 +165,7 @@ static TSS2_RC uses_init(TpmCommand *command, const TpmFrame *frame, Uses *ret)
         TpmSession *session = frame->sessions[i];
         Use *use;
 
-        /* One without a key protects nothing, and a TPM refuses a session that neither authorizes
-         * nor encrypts (TPM 2.0 Part 3, 5.5). */
+        /* One without a key protects nothing. */
         if (i >= frame->n_authorized && !session->key)
             continue;
         use = &ret->use[ret->count++];
@@ -176,6 +183,8 @@ static TSS2_RC uses_init(TpmCommand *command, const TpmFrame *frame, Uses *ret)
     sized = Tss2_Sys_GetDecryptParam(command->sys, &size, &parameter) == TSS2_RC_SUCCESS;
     ret->decrypts = attribute_settle(ret, TPMA_SESSION_DECRYPT, sized);
     ret->encrypts = attribute_settle(ret, TPMA_SESSION_ENCRYPT, frame->sized_answer);
+    for (size_t i = frame->n_authorized; i < ret->count; i++)
+        audit_settle(&ret->use[i]);
     return TSS2_RC_SUCCESS;
 }
 
@@ -323,15 +332,17 @@ static TSS2_RC auths_set(TpmCommand *command, const TpmFrame *frame, const Uses 
 
 /* ---- The answer. */
 
-/* The TPM repeats the attributes, and may say more of an audit, which none of ours are. What a
- * session was to do and did not is refused, and named by nobody but us. */
-static TSS2_RC answer_judge(TpmCommand *command, const TpmFrame *frame, const Use *use,
+/* The TPM repeats the attributes, and says of an audit whether it is exclusive (TPM 2.0 Part 2,
+ * 8.4). What a session was to do and did not is refused, and named by nobody but us. */
+static TSS2_RC answer_judge(TpmCommand *command, const TpmFrame *frame, Use *use,
                             const TPMS_AUTH_RESPONSE *auth, const uint8_t *hash)
 {
     static const Bytes no_others[2];
     const TPM2B_AUTH *value = use->authorizes ? frame->new_auth : NULL;
     uint8_t expected[TPM_HASH_SIZE];
 
+    if (use->attributes & TPMA_SESSION_AUDIT)
+        use->attributes |= auth->sessionAttributes & TPMA_SESSION_AUDITEXCLUSIVE;
     if (auth->sessionAttributes != use->attributes)
         return TPM_RC_ANSWER_REFUSED;
     if (!has_hmac(use))

@@ -19,8 +19,8 @@ static TSS2_RC object_take(TPM2_HANDLE handle, const TPM2B_PUBLIC *public, TpmOb
     return tpm_object_name(public, &ret->name) < 0 ? TSS2_SYS_RC_BAD_VALUE : TSS2_RC_SUCCESS;
 }
 
-TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                            TPMS_CAPABILITY_DATA *ret)
+TSS2_RC tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability, uint32_t property,
+                            uint32_t count, TPMS_CAPABILITY_DATA *ret)
 {
     TPMI_YES_NO more;
 
@@ -28,7 +28,7 @@ TSS2_RC tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, ui
     TSS2_SYS_CONTEXT *sys = tpm_command_sys(command);
     TSS2_RC rc = Tss2_Sys_GetCapability_Prepare(sys, capability, property, count);
 
-    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){0});
+    rc = tpm_command_run_prepared(command, rc, &(TpmFrame){.sessions = {session}});
     if (rc == TSS2_RC_SUCCESS)
         rc = Tss2_Sys_GetCapability_Complete(sys, &more, ret);
     /* Which list of the union is read is the caller's choice, not that of who answers. */
@@ -58,8 +58,8 @@ static void lockout_say(Tpm *tpm)
     if (tpm->lockout_said)
         return;
     tpm->lockout_said = true;
-    if (tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1, &data) ==
-            TSS2_RC_SUCCESS &&
+    if (tpm2_get_capability(tpm, NULL, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_LOCKOUT_INTERVAL, 1,
+                            &data) == TSS2_RC_SUCCESS &&
         found->count == 1 && found->tpmProperty[0].property == TPM2_PT_LOCKOUT_INTERVAL) {
         log_warning(
             "The TPM is in dictionary-attack lockout; it lets go of a failed try every %u s",
@@ -392,7 +392,8 @@ static bool handles_flush(Tpm *tpm, TPM2_HANDLE first)
     TPMS_CAPABILITY_DATA data = {0};
     bool flushed = false;
 
-    if (tpm2_get_capability(tpm, TPM2_CAP_HANDLES, first, HANDLES_MAX, &data) != TSS2_RC_SUCCESS)
+    if (tpm2_get_capability(tpm, NULL, TPM2_CAP_HANDLES, first, HANDLES_MAX, &data) !=
+        TSS2_RC_SUCCESS)
         return false;
     for (uint32_t i = 0; i < data.data.handles.count; i++) {
         const TPM2_HANDLE handle = data.data.handles.handle[i];

@@ -120,7 +120,8 @@ static int tcti_open(const char *tcti, Tpm *tpm, Reason *reason)
 static int tpm_ask(Tpm *tpm, Reason *reason)
 {
     TPMS_CAPABILITY_DATA data = {0};
-    TSS2_RC rc = tpm2_get_capability(tpm, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_MANUFACTURER, 1, &data);
+    TSS2_RC rc =
+        tpm2_get_capability(tpm, NULL, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_MANUFACTURER, 1, &data);
 
     if (rc == TSS2_RC_SUCCESS)
         return 0;
@@ -252,7 +253,7 @@ static int list_read(Tpm *tpm, TPM2_CAP capability, uint32_t *ret, size_t *ret_c
     *ret_count = 0;
     do {
         TPMS_CAPABILITY_DATA data = {0};
-        TSS2_RC rc = tpm2_get_capability(tpm, capability, next, LIST_MAX, &data);
+        TSS2_RC rc = tpm2_get_capability(tpm, NULL, capability, next, LIST_MAX, &data);
 
         if (rc != TSS2_RC_SUCCESS) {
             tpm_error(reason, "TPM2_GetCapability", rc);

@@ -176,7 +176,8 @@ unsigned tpm_handle_count(Tpm *tpm, TPM2_HANDLE first)
     enum { COUNT_MAX = 254 };
     TPMS_CAPABILITY_DATA data = {0};
 
-    if (tpm2_get_capability(tpm, TPM2_CAP_HANDLES, first, COUNT_MAX, &data) != TSS2_RC_SUCCESS)
+    if (tpm2_get_capability(tpm, NULL, TPM2_CAP_HANDLES, first, COUNT_MAX, &data) !=
+        TSS2_RC_SUCCESS)
         return UINT_MAX;
     return data.data.handles.count;
 }

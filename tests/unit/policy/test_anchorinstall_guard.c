@@ -28,6 +28,7 @@ static struct {
 } faults;
 
 static unsigned reads;
+static bool audited; /* what capability was asked for last was so in a session with a key */
 
 TSS2_RC __real_tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written);
 TSS2_RC __wrap_tpm2_policy_nv_written(Tpm *tpm, const TpmSession *policy, bool written);
@@ -59,15 +60,17 @@ TSS2_RC __wrap_tpm2_policy_authorize(Tpm *tpm, const TpmSession *policy,
                : __real_tpm2_policy_authorize(tpm, policy, approved, policy_ref, key, ticket);
 }
 
-TSS2_RC __real_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                                   TPMS_CAPABILITY_DATA *ret);
-TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                                   TPMS_CAPABILITY_DATA *ret);
-TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                                   TPMS_CAPABILITY_DATA *ret)
+TSS2_RC __real_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret);
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret);
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret)
 {
-    return faults.capability ? faults.capability
-                             : __real_tpm2_get_capability(tpm, capability, property, count, ret);
+    audited = session && session->key;
+    return faults.capability
+               ? faults.capability
+               : __real_tpm2_get_capability(tpm, session, capability, property, count, ret);
 }
 
 TSS2_RC __real_tpm2_nv_write(Tpm *tpm, const TpmObject *index, TpmSession *session,
@@ -193,12 +196,17 @@ static void a_tpm_that_does_not_say_whether_it_is_locked_is_an_error(void **stat
     bool locked = true;
 
     (void)state;
+    faults.session = 1;
+    assert_int_equal(anchor_guard_is_locked(bench.tpm, &locked, &reason), -EIO);
+    assert_string_equal(reason.text, "no session is left");
     faults.capability = TPM2_RC_FAILURE;
     assert_int_equal(anchor_guard_is_locked(bench.tpm, &locked, &reason), -EIO);
     assert_non_null(strstr(reason.text, "TPM2_GetCapability"));
     faults.capability = TSS2_RC_SUCCESS;
     assert_int_equal(anchor_guard_is_locked(bench.tpm, &locked, &reason), 0);
     assert_false(locked);
+    assert_true(audited);
+    assert_int_equal(handle_count(TPM2_LOADED_SESSION_FIRST), 0);
 }
 
 /* ---- an installation ---- */

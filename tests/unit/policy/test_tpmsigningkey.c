@@ -145,12 +145,13 @@ static struct {
     unsigned asked;
 } properties;
 
-TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                                   TPMS_CAPABILITY_DATA *ret);
-TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TPM2_CAP capability, uint32_t property, uint32_t count,
-                                   TPMS_CAPABILITY_DATA *ret)
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret);
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret)
 {
     assert_ptr_equal(tpm, &bench.tpm);
+    assert_null(session);
     assert_int_equal(capability, TPM2_CAP_TPM_PROPERTIES);
     assert_int_equal(property, TPM2_PT_CONTEXT_GAP_MAX);
     assert_int_equal(count, 1);

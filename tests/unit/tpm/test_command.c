@@ -386,13 +386,57 @@ static void an_answer_about_another_capability_is_refused(void **state)
     (void)state;
     probe_attach(&probe);
     assert_int_equal(
-        tpm2_get_capability(bench.tpm, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
+        tpm2_get_capability(bench.tpm, NULL, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
         TSS2_SYS_RC_MALFORMED_RESPONSE);
     probe_detach();
     assert_int_equal(
-        tpm2_get_capability(bench.tpm, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
+        tpm2_get_capability(bench.tpm, NULL, TPM2_CAP_HANDLES, TPM2_PERSISTENT_FIRST, 8, &data),
         TSS2_RC_SUCCESS);
     assert_int_equal(data.data.handles.count, 1);
+}
+
+static TSS2_RC permanent_read(TpmSession *session, uint32_t *ret)
+{
+    TPMS_CAPABILITY_DATA data = {0};
+    const TSS2_RC rc = tpm2_get_capability(bench.tpm, session, TPM2_CAP_TPM_PROPERTIES,
+                                           TPM2_PT_PERMANENT, 1, &data);
+
+    *ret = data.data.tpmProperties.tpmProperty[0].value;
+    return rc;
+}
+
+/* Nothing of such an answer is encrypted: the session audits (TPM 2.0 Part 3, 5.5), alone in the
+ * TPM's eyes, or after another command no longer. */
+static void a_capability_read_in_a_session_is_the_one_that_the_tpm_gave(void **state)
+{
+    enum { VALUE_END = 10 + 4 + 1 + 4 + 4 + 4 + 4 - 1, HMAC_AND_SIZE = 2 + TPM_HASH_SIZE };
+    static const ProbeEdit edits[] = {
+        {VALUE_END, TPMA_PERMANENT_OWNERAUTHSET},
+        {-1, 1},                                           /* the HMAC */
+        {-HMAC_AND_SIZE - 1, TPMA_SESSION_AUDITEXCLUSIVE}, /* said, and not meant */
+        {-HMAC_AND_SIZE - 1, TPMA_SESSION_AUDIT},
+    };
+    TpmSession *session = session_new(TPM2_SE_HMAC);
+    uint32_t plain, audited;
+
+    (void)state;
+    assert_int_equal(permanent_read(NULL, &plain), TSS2_RC_SUCCESS);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(permanent_read(session, &audited), TSS2_RC_SUCCESS);
+        assert_int_equal(audited, plain);
+        if (i == 1)
+            assert_int_equal(permanent_read(NULL, &plain), TSS2_RC_SUCCESS);
+    }
+    tpm_session_flush(bench.tpm, session);
+    for (size_t i = 0; i < ELEMENTS(edits); i++) {
+        Probe probe = {.command = TPM2_CC_GetCapability, .answer = edits[i]};
+
+        session = session_new(TPM2_SE_HMAC);
+        probe_attach(&probe);
+        assert_int_equal(permanent_read(session, &audited), TPM_RC_ANSWER_REFUSED);
+        probe_detach();
+        tpm_session_flush(bench.tpm, session);
+    }
 }
 
 static void more_octets_than_the_tpm_takes_at_once_are_not_written(void **state)
@@ -422,6 +466,8 @@ int main(void)
         NV_TEST(an_error_comes_back_as_the_tpm_says_it_and_harms_no_session),
         NV_TEST(the_answer_to_a_password_has_an_authorization_of_any_attributes),
         cmocka_unit_test_teardown(an_answer_about_another_capability_is_refused, probe_remove),
+        cmocka_unit_test_teardown(a_capability_read_in_a_session_is_the_one_that_the_tpm_gave,
+                                  probe_remove),
     };
 
     return cmocka_run_group_tests(tests, bench_init, bench_deinit);
