@@ -40,12 +40,17 @@ def sources_of(test, programs):
             for path in Path(word).parent.glob("*.py")]
 
 
+def has_one_of(patterns, text):
+    return any(pattern in in_name(text) for pattern in patterns)
+
+
 def chosen_programs(build, patterns):
-    """The programs in whose files a pattern stands, as meson calls them."""
+    """The programs in whose name or files a pattern stands, as meson calls them."""
     programs = sources_by_program(build)
     return [test["name"] for test in introspected(build, "tests")
-            if any(pattern in in_name(path.read_text(errors="replace"))
-                   for path in sources_of(test, programs) for pattern in patterns)]
+            if has_one_of(patterns, test["name"])
+            or any(has_one_of(patterns, path.read_text(errors="replace"))
+                   for path in sources_of(test, programs))]
 
 
 def run_meson(build, names):
@@ -74,8 +79,9 @@ def count(programs, patterns):
             continue
         # cmocka names a failed test once more in its summary; here each counts once.
         results = {name: word for word, name in RESULT.findall(said)}
+        whole = not patterns or has_one_of(patterns, program["name"])
         chosen = {name: word for name, word in results.items()
-                  if not patterns or any(pattern in name for pattern in patterns)}
+                  if whole or has_one_of(patterns, name)}
         for name, word in chosen.items():
             counts[word] += 1
             if word != "OK" or patterns:
@@ -95,7 +101,7 @@ def run(build, patterns):
     names = chosen_programs(build, patterns) if patterns else []
     counts = count(run_meson(build, names), patterns) if names or not patterns else {}
     if not any(counts.values()):
-        raise Broken("no unit test has " + " or ".join(map(repr, patterns)) + " in its name")
+        raise Broken("no unit test has " + " or ".join(map(repr, patterns)) + " in its name or its program's")
     return counts
 
 
