@@ -19,11 +19,10 @@ typedef struct CrlCase {
     CrlAge age;
     int verdicts[DEPTHS_MAX];    /* X509_V_…: what is wrong with the CRLs; X509_V_OK: nothing */
     X509_CRL *lists[DEPTHS_MAX]; /* that spoke last of each certificate; borrowed */
-    X509_STORE_CTX_cert_crl_fn look_up; /* OpenSSL's own */
+    X509_STORE_CTX_cert_crl_fn look_up; /* OpenSSL's own, as the next */
+    X509_STORE_CTX_check_issued_fn check_issued;
     bool is_out_of_memory;
 } CrlCase;
-
-DEFINE_POINTER_CLEANUP(X509_STORE, X509_STORE_free);
 
 static void stack_freep(STACK_OF(X509) **stack)
 {
@@ -188,6 +187,16 @@ static int on_look_up(X509_STORE_CTX *ctx, X509_CRL *crl, X509 *certificate)
     return crls->look_up(ctx, crl, certificate);
 }
 
+/* On the path that was judged whoever comes next there, whatever their names (peer_path.c); else as
+ * OpenSSL does, which looks for the paths of CRL issuers, too. */
+static int on_check_issued(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
+{
+    const CrlCase *crls = case_of(ctx);
+    const X509 *next = peer_path_next(crls->peer->chain, certificate);
+
+    return next ? X509_cmp(next, issuer) == 0 : crls->check_issued(ctx, certificate, issuer);
+}
+
 /* Signatures and dates of the path have been checked. */
 static int path_is_known(X509_STORE_CTX *ctx)
 {
@@ -308,15 +317,16 @@ static int crls_walk(CrlCase *crls, X509_STORE_CTX *ctx)
     return 0;
 }
 
-/* OpenSSL's function that looks a certificate up in a list; it can be had of a context alone. */
-static X509_STORE_CTX_cert_crl_fn look_up_find(X509_STORE_CTX *ctx)
+/* OpenSSL's functions that ours stand before; they can be had of a context alone. False without
+ * memory. */
+static bool functions_find(CrlCase *crls, X509_STORE_CTX *ctx)
 {
-    X509_STORE_CTX_cert_crl_fn look_up = NULL;
-
-    if (X509_STORE_CTX_init(ctx, NULL, NULL, NULL) == 1)
-        look_up = X509_STORE_CTX_get_cert_crl(ctx);
+    if (X509_STORE_CTX_init(ctx, NULL, NULL, NULL) == 1) {
+        crls->look_up = X509_STORE_CTX_get_cert_crl(ctx);
+        crls->check_issued = X509_STORE_CTX_get_check_issued(ctx);
+    }
     X509_STORE_CTX_cleanup(ctx);
-    return look_up;
+    return crls->look_up && crls->check_issued;
 }
 
 static int crls_ask(CrlCase *crls, CrlAge age)
@@ -336,10 +346,10 @@ static int crls_ask(CrlCase *crls, CrlAge age)
     lists = peer_crl_lists_new(crls->peer, age, crls->status);
     if (!store || !lists || !untrusted || !ctx)
         return -ENOMEM;
-    crls->look_up = look_up_find(ctx);
-    if (!crls->look_up)
+    if (!functions_find(crls, ctx))
         return -ENOMEM;
     X509_STORE_set_cert_crl(store, on_look_up);
+    X509_STORE_set_check_issued(store, on_check_issued);
     if (X509_STORE_CTX_init(ctx, store, sk_X509_value(crls->peer->sent, 0), untrusted) != 1)
         return -ENOMEM;
     X509_STORE_CTX_set0_crls(ctx, lists);

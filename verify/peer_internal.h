@@ -97,6 +97,8 @@ int peer_path_conforming(PeerCase *peer, PeerCheck *check);
 int peer_check_cross(PeerCase *peer, PeerCheck *check);
 /* Whether one of these checks has judged what X509_V_… says, so that it is no news. */
 bool peer_path_is_judged(int verdict);
+/* What stands after a certificate on a path; NULL: nothing, or it is not on it. */
+X509 *peer_path_next(const STACK_OF(X509) *path, const X509 *certificate);
 
 enum { PEER_PATHS_MAX = 16 };
 

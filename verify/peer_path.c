@@ -172,15 +172,37 @@ static int signatures_are_known(X509_STORE_CTX *ctx)
     return 1;
 }
 
+X509 *peer_path_next(const STACK_OF(X509) *path, const X509 *certificate)
+{
+    for (int i = 0; i + 1 < sk_X509_num(path); i++) {
+        if (X509_cmp(sk_X509_value(path, i), certificate) == 0)
+            return sk_X509_value(path, i + 1);
+    }
+    return NULL;
+}
+
+/* By its place on the path, and not by names: a CA that has changed its key goes by one name with
+ * both, and OpenSSL would leave out what stands between. */
+static int is_next(X509_STORE_CTX *ctx, X509 *certificate, X509 *issuer)
+{
+    const PeerCase *peer = X509_STORE_CTX_get_app_data(ctx);
+    const X509 *next = peer_path_next(peer->given, certificate);
+
+    return next && X509_cmp(next, issuer) == 0;
+}
+
 /* The path that is given, and no other; whoever found it has checked its signatures. */
 static int given_walk(PeerCase *peer)
 {
+    _cleanup_(X509_STORE_freep) X509_STORE *store = X509_STORE_new();
     _cleanup_(X509_STORE_CTX_freep) X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     _cleanup_(stack_freep) STACK_OF(X509) *between = sk_X509_dup(peer->given);
     _cleanup_(stack_freep) STACK_OF(X509) *trusted = sk_X509_new_null();
 
-    if (!ctx || !between || !trusted || sk_X509_push(trusted, sk_X509_pop(between)) == 0 ||
-        X509_STORE_CTX_init(ctx, NULL, sk_X509_value(peer->given, 0), between) != 1)
+    if (!store || !ctx || !between || !trusted || sk_X509_push(trusted, sk_X509_pop(between)) == 0)
+        return -ENOMEM;
+    X509_STORE_set_check_issued(store, is_next);
+    if (X509_STORE_CTX_init(ctx, store, sk_X509_value(peer->given, 0), between) != 1)
         return -ENOMEM;
     X509_STORE_CTX_set_verify(ctx, signatures_are_known);
     return path_walk(peer, ctx, trusted);

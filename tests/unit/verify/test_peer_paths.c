@@ -355,6 +355,105 @@ static void of_several_paths_each_is_followed_until_one_is_fit(void **state)
     pki_deinit(&leaf);
 }
 
+/* The operator has changed the root's key (RFC 4210 4.4): the new one goes by the old one's name.
+ */
+typedef struct Rollover {
+    Pki old, new_by_old, expired, leaf; /* the third is the second at another time */
+} Rollover;
+
+static void extension_remove(Pki *pki, int nid, const Pki *issuer)
+{
+    const int place = X509_get_ext_by_NID(pki->certificate, nid, -1);
+
+    X509_EXTENSION_free(X509_delete_ext(pki->certificate, place));
+    assert_true(X509_sign(pki->certificate, issuer->key, EVP_sha256()) > 0);
+}
+
+static Rollover rollover_make(void)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    PkiSpec ca = {.common_name = "Root",
+                  .basic_constraints = "critical,CA:TRUE",
+                  .key_usage = "critical,keyCertSign,cRLSign"};
+    Rollover made = {.old = pki_root("Root")};
+
+    made.new_by_old = pki_issue(&ca, &made.old);
+    ca.valid_from = -10L * PKI_DAY;
+    ca.valid_until = -5L * PKI_DAY;
+    ca.public_key = made.new_by_old.key;
+    made.expired = pki_issue(&ca, &made.old);
+    made.leaf = pki_issue(&spec, &made.new_by_old);
+    assert_true(sk_X509_push(anchors.certificates, made.old.certificate) > 0);
+    failing = 0;
+    return made;
+}
+
+static void rollover_end(Rollover *rollover)
+{
+    (void)sk_X509_pop(anchors.certificates);
+    pki_deinit(&rollover->leaf);
+    pki_deinit(&rollover->expired);
+    pki_deinit(&rollover->new_by_old);
+    pki_deinit(&rollover->old);
+}
+
+/* Nothing tells one from the other: the anchor has no subjectKeyIdentifier. */
+static void a_path_is_judged_with_what_stands_between_two_of_one_name(void **state)
+{
+    Rollover rollover = rollover_make();
+    const Presentation fit = {.sent = {&rollover.leaf, &rollover.new_by_old}, .count = 2},
+                       unfit = {.sent = {&rollover.leaf, &rollover.expired}, .count = 2};
+
+    (void)state;
+    extension_remove(&rollover.old, NID_subject_key_identifier, &rollover.old);
+    assert_accepted(&fit, &rollover.leaf);
+    assert_refused(&unfit, PEER_E_EXPIRED, "notAfter");
+    rollover_end(&rollover);
+}
+
+/* A list that says whose key has signed it. */
+static void list_add(CrlStore *crls, const Pki *issuer, const Pki *revoked)
+{
+    X509_CRL *crl = pki_crl(issuer, revoked ? revoked->certificate : NULL, -PKI_HOUR, PKI_DAY);
+    X509V3_CTX context;
+
+    X509V3_set_ctx(&context, issuer->certificate, NULL, NULL, crl, 0);
+    X509_EXTENSION *key =
+        X509V3_EXT_nconf_nid(NULL, &context, NID_authority_key_identifier, "keyid:always");
+    assert_true(key && X509_CRL_add_ext(crl, key, -1) == 1);
+    X509_EXTENSION_free(key);
+    assert_true(X509_CRL_sign(crl, issuer->key, EVP_sha256()) > 0);
+    /* OpenSSL looks at what it has read. */
+    assert_true(sk_X509_CRL_push(crls->crls, X509_CRL_dup(crl)) > 0);
+    X509_CRL_free(crl);
+}
+
+/* Nothing in the SeGW's certificate says which of both has issued it. */
+static void lists_are_asked_about_what_stands_between_two_of_one_name(void **state)
+{
+    Rollover rollover = rollover_make();
+    PeerProfile profile = peer_profile_3gpp();
+    CrlStore crls;
+    const Presentation presentation = {.sent = {&rollover.leaf, &rollover.new_by_old},
+                                       .count = 2,
+                                       .crls = &crls,
+                                       .profile = &profile,
+                                       .revocation = REVOCATION_REQUIRE};
+
+    (void)state;
+    profile.conforming = false;
+    extension_remove(&rollover.leaf, NID_authority_key_identifier, &rollover.new_by_old);
+    assert_int_equal(crl_store_init(&crls), 0);
+    list_add(&crls, &rollover.new_by_old, NULL);
+    list_add(&crls, &rollover.old, NULL);
+    assert_accepted(&presentation, &rollover.leaf);
+    X509_CRL_free(sk_X509_CRL_pop(crls.crls));
+    list_add(&crls, &rollover.old, &rollover.new_by_old);
+    assert_refused(&presentation, PEER_E_REVOKED, "revoked");
+    crl_store_deinit(&crls);
+    rollover_end(&rollover);
+}
+
 static void begin_failing(void)
 {
     pushes = 0;
@@ -442,6 +541,8 @@ int main(void)
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
         cmocka_unit_test(the_only_path_is_followed_once_be_it_fit_or_not),
         cmocka_unit_test(of_several_paths_each_is_followed_until_one_is_fit),
+        cmocka_unit_test(a_path_is_judged_with_what_stands_between_two_of_one_name),
+        cmocka_unit_test(lists_are_asked_about_what_stands_between_two_of_one_name),
         cmocka_unit_test(
             without_room_for_a_list_nobody_is_judged_and_without_its_signer_it_is_no_word),
         cmocka_unit_test(without_room_for_a_certificate_nobody_is_refused_for_it),
