@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "crypto/openssl.h"
 #include "verify/certificates.h"
+#include "verify/profile.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -216,6 +217,51 @@ bool crl_has_scope_of(const X509_CRL *a, const X509_CRL *b)
                                  X509_EXTENSION_get_data(X509_CRL_get_ext(b, at_b))) == 0;
 }
 
+static bool extension_is_known(X509_EXTENSION *extension)
+{
+    switch (OBJ_obj2nid(X509_EXTENSION_get_object(extension))) {
+    case NID_issuing_distribution_point:
+    case NID_delta_crl:
+    case NID_crl_number:
+    case NID_authority_key_identifier:
+    case NID_certificate_issuer:
+    case NID_crl_reason:
+    case NID_invalidity_date:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool entry_is_understood(const X509_REVOKED *entry)
+{
+    for (int at = -1; (at = X509_REVOKED_get_ext_by_critical(entry, 1, at)) >= 0;) {
+        if (!extension_is_known(X509_REVOKED_get_ext(entry, at)))
+            return false;
+    }
+    return true;
+}
+
+bool crl_criticals_are_known(const X509_CRL *crl, const X509_REVOKED *entry)
+{
+    for (int at = -1; (at = X509_CRL_get_ext_by_critical(crl, 1, at)) >= 0;) {
+        if (!extension_is_known(X509_CRL_get_ext(crl, at)))
+            return false;
+    }
+    return !entry || entry_is_understood(entry);
+}
+
+bool crl_is_understood(X509_CRL *crl)
+{
+    const STACK_OF(X509_REVOKED) *entries = X509_CRL_get_REVOKED(crl);
+
+    for (int i = 0; i < sk_X509_REVOKED_num(entries); i++) {
+        if (!entry_is_understood(sk_X509_REVOKED_value(entries, i)))
+            return false;
+    }
+    return crl_criticals_are_known(crl, NULL);
+}
+
 /* The nth certificate that could have signed something; NULL after the last. */
 static X509 *signer_at(const CrlSigners *signers, int n)
 {
@@ -272,6 +318,16 @@ static bool could_replace(const X509_CRL *crl, const X509_CRL *old, time_t lates
            crl_has_scope_of(crl, old);
 }
 
+/* What is left, once it is known whose key has to have signed it. No keyUsage allows everything. */
+static bool is_fit_to_replace(X509_CRL *crl, X509 *signer)
+{
+    const X509_ALGOR *algorithm = NULL;
+
+    X509_CRL_get0_signature(crl, NULL, &algorithm);
+    return X509_get_key_usage(signer) & KU_CRL_SIGN && profile_signature_is_fit(algorithm) &&
+           X509_CRL_verify(crl, X509_get0_pubkey(signer)) == 1 && crl_is_understood(crl);
+}
+
 static bool list_is_obsolete(const CrlSigners *signers, X509_CRL *old, time_t latest)
 {
     const STACK_OF(X509_CRL) *all = signers->crls->crls;
@@ -287,7 +343,7 @@ static bool list_is_obsolete(const CrlSigners *signers, X509_CRL *old, time_t la
             signer = signer_find(signers, old, &is_known);
         if (!signer)
             return false;
-        if (X509_CRL_verify(crl, X509_get0_pubkey(signer)) == 1)
+        if (is_fit_to_replace(crl, signer))
             return true;
     }
     return false;

@@ -53,10 +53,19 @@ typedef struct CrlSigners {
 void crl_facts_find(const CrlSigners *signers, CrlsFacts *ret);
 
 /* True if each list from `first` on, `count` of them, has a later one in the store that is no
- * delta, not ahead of `latest`, of the same issuer and scope, and signed with the same key. */
+ * delta, not ahead of `latest`, of the same issuer and scope, signed with the same key, and fit to
+ * take back what the old one says (peer_crl_entries.c): else a revocation would be forgotten. */
 bool crl_lists_are_obsolete(const CrlSigners *signers, int first, int count, time_t latest);
 
 /* True if both have the same issuingDistributionPoint, or none: they are about the same
  * certificates and reasons (RFC 5280 5.2.5). */
 bool crl_has_scope_of(const X509_CRL *a, const X509_CRL *b);
 bool crl_is_delta(const X509_CRL *crl);
+
+/* True if each critical extension of the list, and of one of its entries (NULL: of none), is known:
+ * else what it says can't be (RFC 5280 5.2, 5.3). */
+bool crl_criticals_are_known(const X509_CRL *crl, const X509_REVOKED *entry);
+
+/* The same with all of its entries: only of such a list may it be concluded that a certificate is
+ * not in it. */
+bool crl_is_understood(X509_CRL *crl);

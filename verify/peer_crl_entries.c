@@ -63,36 +63,6 @@ static bool is_authentic(const Lookup *lookup, X509_CRL *crl)
     return false;
 }
 
-static bool extension_is_known(X509_EXTENSION *extension)
-{
-    switch (OBJ_obj2nid(X509_EXTENSION_get_object(extension))) {
-    case NID_issuing_distribution_point:
-    case NID_delta_crl:
-    case NID_crl_number:
-    case NID_authority_key_identifier:
-    case NID_certificate_issuer:
-    case NID_crl_reason:
-    case NID_invalidity_date:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* RFC 5280 5.2, 5.3: what a critical extension that is unknown makes of a list can't be known. */
-static bool criticals_are_known(const X509_CRL *crl, const X509_REVOKED *entry)
-{
-    for (int at = -1; (at = X509_CRL_get_ext_by_critical(crl, 1, at)) >= 0;) {
-        if (!extension_is_known(X509_CRL_get_ext(crl, at)))
-            return false;
-    }
-    for (int at = -1; entry && (at = X509_REVOKED_get_ext_by_critical(entry, 1, at)) >= 0;) {
-        if (!extension_is_known(X509_REVOKED_get_ext(entry, at)))
-            return false;
-    }
-    return true;
-}
-
 /* ENTRY_…, of a list that carries the issuer's name. */
 static int entry_find(const Lookup *lookup, X509_CRL *crl, X509_REVOKED **ret)
 {
@@ -123,7 +93,7 @@ static bool takes_back(const Lookup *lookup, X509_CRL *crl, const X509_CRL *revo
         return false;
     const int says = entry_find(lookup, crl, &entry);
     return (says == ENTRY_REMOVED || (says == ENTRY_NONE && !crl_is_delta(crl))) &&
-           criticals_are_known(crl, entry) && is_authentic(lookup, crl);
+           crl_is_understood(crl) && is_authentic(lookup, crl);
 }
 
 static bool is_taken_back(const Lookup *lookup, const X509_CRL *revoking)
@@ -139,7 +109,8 @@ static bool is_taken_back(const Lookup *lookup, const X509_CRL *revoking)
     return false;
 }
 
-/* The latest list that revokes the certificate; NULL: none does. */
+/* The latest list that revokes the certificate, and whose word none has taken back; NULL: there is
+ * none. Each is asked about by itself: a later one of another scope may be taken back alone. */
 static X509_CRL *revoking_find(const Lookup *lookup, X509_REVOKED **ret)
 {
     const STACK_OF(X509_CRL) *all = lookup->peer->policy->crls->crls;
@@ -150,8 +121,8 @@ static X509_CRL *revoking_find(const Lookup *lookup, X509_REVOKED **ret)
         X509_REVOKED *entry;
 
         if (is_wanted(lookup, crl) && entry_find(lookup, crl, &entry) == ENTRY_REVOKED &&
-            (!found || is_later(crl, found)) && criticals_are_known(crl, entry) &&
-            is_authentic(lookup, crl)) {
+            (!found || is_later(crl, found)) && crl_criticals_are_known(crl, entry) &&
+            is_authentic(lookup, crl) && !is_taken_back(lookup, crl)) {
             found = crl;
             *ret = entry;
         }
@@ -219,7 +190,7 @@ static bool lists_ask(const Lookup *lookup, DepthStatus *status)
     X509_REVOKED *entry = NULL;
     const X509_CRL *crl = revoking_find(lookup, &entry);
 
-    if (!crl || is_taken_back(lookup, crl))
+    if (!crl)
         return false;
     peer_crl_revoked(status, crl, entry);
     return true;

@@ -536,6 +536,11 @@ def crl_cases():
                           mode="if-available"),
                revocation([crl(issuer, serial, this=-2 * HOUR, first=[USERS_ONLY]),
                            crl(issuer, first=[USERS_ONLY])], mode="if-available"))
+    of_users = [crl(issuer, serial, this=-2 * HOUR, extensions=[USERS_ONLY]),
+                crl(issuer, extensions=[USERS_ONLY])]
+    yield Case("a later CRL takes back what those of its scope say, and not what an older one of another does",
+               "revocation", revocation([crl(issuer, serial, this=-3 * HOUR), *of_users]),
+               revocation([crl(issuer, this=-3 * HOUR), *of_users]))
     yield Case("a forged CRL takes nothing back", "revocation",
                revocation([crl(issuer, serial, this=-2 * HOUR), crl(issuer, key=WORLD.stranger.key)],
                           mode="if-available"),
@@ -548,6 +553,9 @@ def crl_cases():
     yield Case("a later delta CRL without the certificate takes nothing back, wherever it says what it is",
                "revocation", revocation([*earlier, crl(issuer, number=3, first=[delta_of(1)])]),
                revocation([*earlier, crl(issuer, number=3)]))
+    yield Case("a CRL of which one entry is not understood takes nothing back", "revocation",
+               *(revocation([*earlier, crl(issuer, serial + 1, number=3, of_entries=[unknown_extension(critical)])])
+                 for critical in (True, False)))
     yield Case("a delta CRL without its base", "revocation",
                revocation([crl(issuer, number=2, delta=1)]), good())
 

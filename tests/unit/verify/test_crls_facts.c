@@ -187,6 +187,59 @@ static void a_later_list_of_another_scope_replaces_nothing(void **state)
     assert_true(is_obsolete(1, 1));
 }
 
+/* On what such a list leaves out nobody is taken, so that what an older one says still counts. */
+static void a_later_list_that_can_take_nothing_back_replaces_nothing(void **state)
+{
+    X509_CRL *crl;
+    X509_REVOKED *entry;
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+    ASN1_OBJECT *unknown = OBJ_txt2obj("1.2.3.4.5", 1);
+    X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, unknown, 1, octets);
+
+    (void)state;
+    assert_non_null(extension);
+    add_of_age(&root, 10);
+    crl = add_of_age(&root, 9);
+    assert_int_equal(X509_CRL_add_ext(crl, extension, -1), 1);
+    (void)signed_anew(crl);
+    assert_false(is_obsolete(0, 1));
+    crl = add(pki_crl(&root, intermediate.certificate, -8L * MINUTE, PKI_DAY));
+    entry = sk_X509_REVOKED_value(X509_CRL_get_REVOKED(crl), 0);
+    assert_int_equal(X509_REVOKED_add_ext(entry, extension, -1), 1);
+    (void)signed_anew(crl);
+    assert_false(is_obsolete(0, 1));
+    crl = add_of_age(&root, 7);
+    assert_true(X509_CRL_sign(crl, root.key, EVP_sha1()) > 0);
+    assert_false(is_obsolete(0, 1));
+    add_of_age(&root, 6);
+    assert_true(is_obsolete(0, 1));
+    X509_EXTENSION_free(extension);
+    ASN1_OBJECT_free(unknown);
+    ASN1_OCTET_STRING_free(octets);
+}
+
+static void a_list_of_a_ca_without_crl_sign_replaces_nothing(void **state)
+{
+    PkiSpec spec = {.common_name = "Mute",
+                    .basic_constraints = "critical,CA:TRUE",
+                    .key_usage = "critical,keyCertSign"};
+    Pki mute = pki_issue(&spec, &root);
+
+    (void)state;
+    spec.key_usage = "critical,keyCertSign,cRLSign";
+    spec.public_key = mute.key;
+    Pki speaking = pki_issue(&spec, &root);
+    add_of_age(&mute, 10);
+    add_of_age(&mute, 5);
+    add_issuer(&mute);
+    assert_false(is_obsolete(0, 1));
+    X509_free(sk_X509_pop(lists.store.issuers));
+    add_issuer(&speaking);
+    assert_true(is_obsolete(0, 1));
+    pki_deinit(&speaking);
+    pki_deinit(&mute);
+}
+
 /* Its certificate comes with a SeGW's chain. */
 static void an_intermediates_list_is_needed_until_its_certificate_is_known(void **state)
 {
@@ -261,6 +314,8 @@ int main(void)
         TEST(a_list_ahead_of_the_clock_replaces_nothing_yet),
         TEST(a_later_delta_replaces_nothing),
         TEST(a_later_list_of_another_scope_replaces_nothing),
+        TEST(a_later_list_that_can_take_nothing_back_replaces_nothing),
+        TEST(a_list_of_a_ca_without_crl_sign_replaces_nothing),
         TEST(an_intermediates_list_is_needed_until_its_certificate_is_known),
         TEST(the_last_list_of_each_issuer_is_told),
         TEST(of_two_lists_of_one_time_the_first_is_told),
