@@ -296,6 +296,25 @@ static void what_sd_bus_ends_is_over_for_the_caller(void **state)
     assert_int_equal(sd_event_run(bench.event, 0), 0);
 }
 
+/* Its numbers are others' by then: an SA's socket, or another caller's channel. */
+static void what_has_ended_closes_no_descriptor_again(void **state)
+{
+    int others[3]; /* as many as were closed */
+
+    (void)state;
+    (void)close(bench.caller);
+    bench.caller = -1;
+    turn();
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        others[i] = dup(STDERR_FILENO);
+        assert_true(others[i] >= 0);
+    }
+    channel_gate_free(bench.gate);
+    bench.gate = NULL;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_int_equal(close(others[i]), 0);
+}
+
 /* A file has no end to wait for: epoll does not take it. */
 static void what_the_loop_can_not_wait_for_is_no_channel_and_stays_its_owners(void **state)
 {
@@ -352,6 +371,7 @@ int main(void)
         TEST(what_sd_bus_does_not_read_waits_and_is_not_lost),
         TEST(what_can_not_be_read_for_the_moment_is_read_later_and_any_other_error_is_the_end),
         TEST(what_sd_bus_ends_is_over_for_the_caller),
+        TEST(what_has_ended_closes_no_descriptor_again),
         TEST(what_the_loop_can_not_wait_for_is_no_channel_and_stays_its_owners),
         TEST(descriptors_are_dropped),
     };
