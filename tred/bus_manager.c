@@ -155,7 +155,7 @@ static int begin(sd_bus_message *call, Daemon *daemon, bool again, Reason *reaso
     r = bus_check_room(caller, reason);
     if (r != 0)
         return r;
-    if (identity_state_serves(daemon->state))
+    if (daemon_is_serving(daemon))
         return begin_for(call, caller, &wanted, reason);
     if (again) {
         *reason = daemon->state_reason;

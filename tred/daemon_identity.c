@@ -264,12 +264,19 @@ static int load_get(Daemon *daemon, Work **ret)
 
 /* What is left of a connection that broke is in the way of a new one, and is dropped by whoever has
  * the TPM. */
+static void broken_drop(Daemon *daemon)
+{
+    if (!device_is_broken(daemon->device))
+        return;
+    callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange");
+    daemon_drop_identity(daemon);
+    if (identity_state_serves(daemon->state))
+        daemon_tpm_failed(daemon, "The connection to the TPM broke, and is made anew");
+}
+
 static void load_begin(Daemon *daemon)
 {
-    if (device_is_broken(daemon->device)) {
-        callers_close_unsigned(daemon, "The connection to the TPM broke. Begin another exchange");
-        daemon_drop_identity(daemon);
-    }
+    broken_drop(daemon);
     work_begin(daemon);
 }
 
@@ -287,9 +294,14 @@ void daemon_load_identity_after(Daemon *daemon, Work *done)
         return;
     }
     work_want(work);
-    if (done)
-        work_answer_after(done, work);
-    load_begin(daemon);
+    if (!done) {
+        load_begin(daemon);
+        return;
+    }
+    /* A load that fails at once frees those that are answered after it: it begins when `done` has
+     * ended, as the queue goes on. */
+    work_answer_after(done, work);
+    broken_drop(daemon);
 }
 
 int daemon_load_identity_for(Daemon *daemon, sd_bus_message *call, WorkAnswer answer)

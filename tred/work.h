@@ -45,7 +45,8 @@ int work_wait(Work *work, sd_bus_message *call, WorkAnswer answer);
 /* The caller of that unique name has left the bus, and waits for nothing any more. */
 void work_forget_caller(Daemon *daemon, const char *name);
 
-/* From the end of `work`: those who wait for it are answered when `next` has ended, too. */
+/* From the end of `work`: those who wait for it are answered when `next` has ended, too, and it is
+ * freed with that, which must not begin before. */
 void work_answer_after(Work *work, Work *next);
 
 Daemon *work_daemon(const Work *work);

@@ -335,6 +335,17 @@ static void a_call_goes_on_once_its_user_is_known(void **state)
     }
 }
 
+/* As while it is read anew after the connection to the TPM broke. */
+static void a_state_that_serves_without_an_identity_begins_nothing(void **state)
+{
+    (void)state;
+    bench.daemon.identity = NULL;
+    assert_string_equal(begin(), "");
+    assert_int_equal(bench.awaited, 1);
+    assert_int_equal(bench.made, 0);
+    assert_int_equal(bus_calls.replies, 0);
+}
+
 /* The other half of those who may wait is root's. */
 static void half_of_those_who_may_wait_are_clients(void **state)
 {
@@ -372,6 +383,7 @@ int main(void)
         TEST(a_segw_that_is_not_configured_is_told_by_its_name),
         TEST(what_can_not_be_made_is_answered_by_an_error),
         TEST(a_call_goes_on_once_its_user_is_known),
+        TEST(a_state_that_serves_without_an_identity_begins_nothing),
         TEST(half_of_those_who_may_wait_are_clients),
         TEST(without_any_of_its_parts_the_manager_is_not_there),
     };

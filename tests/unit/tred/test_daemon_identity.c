@@ -678,7 +678,18 @@ static void a_connection_that_broke_takes_the_identity_along_before_it_is_made_a
     assert_null(bench.daemon.identity);
     assert_int_equal(bench.closed_unsigned, 2);
     assert_non_null(strstr(bench.closed_reason, "broke"));
+    assert_state(IDENTITY_TPM_UNAVAILABLE, "broke");
+    assert_int_equal(bench.announced, 2);
     device_answers(0, "", true);
+    assert_state(IDENTITY_READY, "");
+    (void)bench_deinit(state);
+    /* What is known better is not said again. */
+    (void)bench_init(state);
+    loads_well();
+    daemon_tpm_failed(&bench.daemon, "the TPM fell off");
+    bench.broken = true;
+    daemon_load_identity(&bench.daemon);
+    assert_state(IDENTITY_TPM_UNAVAILABLE, "the TPM fell off");
     (void)bench_deinit(state);
     /* And nothing else does so. */
     (void)bench_init(state);
@@ -756,6 +767,7 @@ static int install_begin(Work *work)
 static void install_end(Work *work)
 {
     daemon_load_identity_after(work_daemon(work), work);
+    assert_int_equal(bench.answered, 0); /* it would be freed by then, and is still to be ended */
 }
 
 static void who_waits_is_answered_after_the_load_that_follows_other_work(void **state)
@@ -772,6 +784,23 @@ static void who_waits_is_answered_after_the_load_that_follows_other_work(void **
     assert_int_equal(bench.loads, 1);
     device_answers(0, "", true);
     assert_int_equal(bench.answered, 1);
+}
+
+/* As after tred-tpm has ended while it installed anchors. */
+static void other_work_outlives_a_load_after_it_that_fails_at_once(void **state)
+{
+    static const WorkClass install = {.begin = install_begin, .end = install_end};
+    Work *first = NULL;
+
+    (void)state;
+    assert_int_equal(work_add(&bench.daemon, &install, NULL, &first), 0);
+    assert_int_equal(work_wait(first, call_number(1), answer), 0);
+    work_begin(&bench.daemon);
+    bench.load_result = -EPIPE;
+    work_ended(first);
+    assert_state(IDENTITY_TPM_UNAVAILABLE, "tred-tpm is not there");
+    assert_int_equal(bench.answered, 1);
+    assert_null(bench.daemon.works);
 }
 
 static void systemd_is_told_once_calls_are_answered_and_state_is_known(void **state)
@@ -886,6 +915,7 @@ int main(void)
         TEST(who_comes_while_it_is_loaded_for_the_first_time_waits_for_that),
         TEST(who_comes_later_has_it_tried_anew_and_never_more_than_half_of_the_time),
         TEST(who_waits_is_answered_after_the_load_that_follows_other_work),
+        TEST(other_work_outlives_a_load_after_it_that_fails_at_once),
         TEST(systemd_is_told_once_calls_are_answered_and_state_is_known),
         TEST(a_crl_that_can_not_be_read_is_told_where_somebody_could_be_judged),
         TEST(each_lot_of_crls_is_judged_by_once),
