@@ -185,6 +185,10 @@ static void on_verdict(const Verdict *verdict, const char *why, void *userdata)
     reason_set(&reason, 0, "%s", why);
     r = verify_end(held, verdict, &reason);
     bus_answer(pending->call, r, reason.text, "s", exchange_peer_identity(held->exchange));
+    if (r < 0 && exchange_state(held->exchange) == EXCHANGE_VERIFIED) {
+        expiry_close_unwatched(held);
+        return;
+    }
     bus_exchange_changed(held, EXCHANGE_PROPERTY_STATE | EXCHANGE_PROPERTY_PEER_IDENTITY);
     bus_exchange_child_resume(held);
 }

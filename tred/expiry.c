@@ -31,6 +31,12 @@ static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+void expiry_close_unwatched(CallerExchange *held)
+{
+    bus_exchange_closed(held, "Nobody would end it when its certificates expire");
+    caller_exchange_free(held);
+}
+
 static void timers_stop(CallerExchange *held)
 {
     held->expiry = sd_event_source_disable_unref(held->expiry);
@@ -63,7 +69,9 @@ static int on_notice(sd_event_source *source, uint64_t usec, void *userdata)
 
     (void)source, (void)usec;
     bus_exchange_expires_soon(held, end);
-    return timers_set(held, end, on_end);
+    if (timers_set(held, end, on_end) < 0)
+        expiry_close_unwatched(held);
+    return 0;
 }
 
 int expiry_inherit(CallerExchange *held, const CallerExchange *from)

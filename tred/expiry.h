@@ -19,6 +19,9 @@ int expiry_renew(CallerExchange *held);
 /* The same for an exchange whose peer and certificates were judged for another. */
 int expiry_inherit(CallerExchange *held, const CallerExchange *from);
 
+/* Closes one that none of these could watch, and tells its owner. */
+void expiry_close_unwatched(CallerExchange *held);
+
 /* From now on, an exchange that is not verified within [exchanges] verify-seconds is closed, and
  * its owner told; while it waits for us, for a signature or for a verdict, it is not. 0 or -errno.
  */

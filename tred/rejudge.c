@@ -50,8 +50,7 @@ static void verdict_take(CallerExchange *held, const Verdict *verdict, const cha
         bus_exchange_closed(held, reason.text);
         caller_exchange_free(held);
     } else if (expiry_renew(held) < 0) {
-        bus_exchange_closed(held, "Nobody would end it when its certificates expire");
-        caller_exchange_free(held);
+        expiry_close_unwatched(held);
     } else if (exchange_peer_expires(held->exchange) != expires) {
         bus_exchange_changed(held, EXCHANGE_PROPERTY_PEER_IDENTITY);
     }

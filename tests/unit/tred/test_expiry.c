@@ -273,6 +273,20 @@ static void either_timer_tells_the_owner_and_then_closes(void **state)
     }
 }
 
+/* What would outlive its certificates ends before. */
+static void without_a_timer_for_the_end_it_ends_with_the_notice(void **state)
+{
+    for (size_t failing = 3; failing <= 4; failing++) {
+        (void)bench_init(state);
+        bench.peer_expires = NOW + 9 * DAY;
+        assert_int_equal(expiry_watch(&bench.held), 1);
+        bench.failing = failing;
+        assert_true(fire(bench.held.expiry) >= 0);
+        assert_int_equal(bench.closed, 1);
+        assert_int_equal(bench.freed, 1);
+    }
+}
+
 static void what_expires_within_the_notice_is_told_at_once(void **state)
 {
     (void)state;
@@ -418,6 +432,7 @@ int main(void)
         cmocka_unit_test_setup(the_first_certificate_to_expire_ends_it, bench_init),
         cmocka_unit_test_setup(without_a_peers_certificate_nothing_is_watched, bench_init),
         cmocka_unit_test_setup(either_timer_tells_the_owner_and_then_closes, bench_init),
+        cmocka_unit_test_setup(without_a_timer_for_the_end_it_ends_with_the_notice, bench_init),
         cmocka_unit_test_setup(what_expires_within_the_notice_is_told_at_once, bench_init),
         cmocka_unit_test_setup(a_time_before_1970_is_no_time_ahead, bench_init),
         cmocka_unit_test_setup(without_either_timer_it_is_not_begun, bench_init),
