@@ -217,7 +217,7 @@ int bus_exchange_get(sd_bus *bus, const char *path, const char *interface, const
 
 static const ExchangeMethod methods[] = {
     {"ChooseGroup", bus_exchange_choose_group, .makes_keys = true},
-    {"Agree", bus_exchange_agree, .log_refusal = LOG_INFO},
+    {"Agree", bus_exchange_agree, .counts_refusals = true, .log_refusal = LOG_INFO},
     {"Fork", bus_exchange_fork},
     {"SignAuth", bus_exchange_sign_auth},
     {"Protect", bus_exchange_protect},
@@ -252,13 +252,14 @@ static int method_run(const ExchangeMethod *method, CallerExchange *held, sd_bus
 {
     User *user = held->caller->user;
 
-    if (!method->makes_keys)
+    if (!method->makes_keys && !method->counts_refusals)
         return method->run(held, call, reason);
-    if (!user_has_time(user))
+    if (method->makes_keys && !user_has_time(user))
         return BUS_E_BUSY;
     const uint64_t begun = user_time_begin();
     int r = method->run(held, call, reason);
-    user_time_end(user, begun);
+    if (method->makes_keys || r != 0)
+        user_time_end(user, begun);
     return r;
 }
 

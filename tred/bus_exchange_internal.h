@@ -9,6 +9,9 @@ typedef struct ExchangeMethod {
     const char *name;
     int (*run)(CallerExchange *held, sd_bus_message *call, Reason *reason);
     bool makes_keys; /* what it takes is counted as its user's time */
+    /* So is what a refusal of it takes, as it may be made again and again; the call itself goes on
+     * what BeginExchange was counted for. */
+    bool counts_refusals;
     int log_refusal; /* a level, for a refusal but for WRONG_STATE; 0: none */
 } ExchangeMethod;
 

@@ -171,7 +171,7 @@ enum { FINGERPRINT_SIZE = 32 }; /* SHA-256 */
 struct KeyOffer {
     unsigned n_refs;
     Dh *dh;
-    size_t n_keys;
+    size_t n_keys, n_refusals;
     uint8_t fingerprints[KEY_OFFER_RESPONSES_MAX][FINGERPRINT_SIZE];
 };
 
@@ -210,6 +210,11 @@ bool key_offer_is_in_use(const KeyOffer *offer)
     return offer->n_refs > 1 || offer->n_keys > 0;
 }
 
+bool key_offer_is_spent(const KeyOffer *offer)
+{
+    return offer->n_keys == KEY_OFFER_RESPONSES_MAX || offer->n_refusals == KEY_OFFER_REFUSALS_MAX;
+}
+
 int key_offer_note_keys(KeyOffer *offer, const Secret *sk_d)
 {
     uint8_t fingerprint[FINGERPRINT_SIZE];
@@ -219,8 +224,10 @@ int key_offer_note_keys(KeyOffer *offer, const Secret *sk_d)
     if (EVP_Q_digest(NULL, "SHA256", NULL, octets.data, octets.size, fingerprint, &size) != 1)
         return -EIO;
     for (size_t i = 0; i < offer->n_keys; i++) {
-        if (CRYPTO_memcmp(offer->fingerprints[i], fingerprint, sizeof(fingerprint)) == 0)
+        if (CRYPTO_memcmp(offer->fingerprints[i], fingerprint, sizeof(fingerprint)) == 0) {
+            offer->n_refusals++;
             return -EEXIST;
+        }
     }
     if (offer->n_keys == KEY_OFFER_RESPONSES_MAX)
         return -ENOSPC;

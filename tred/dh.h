@@ -36,7 +36,10 @@ int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret);
 
 /* The key pair that one IKE_SA_INIT request offers. Each response to it that may be the peer's has
  * an exchange of its own (RFC 7296 2.4), and all of these share the key pair. */
-enum { KEY_OFFER_RESPONSES_MAX = 4 }; /* that keys are derived with */
+enum {
+    KEY_OFFER_RESPONSES_MAX = 4, /* that keys are derived with */
+    KEY_OFFER_REFUSALS_MAX = 16, /* of keys that were derived before: each costs a derivation */
+};
 
 typedef struct KeyOffer KeyOffer;
 
@@ -53,6 +56,9 @@ const Dh *key_offer_dh(const KeyOffer *offer);
 
 /* True if more than one exchange has it, or keys were derived with it. */
 bool key_offer_is_in_use(const KeyOffer *offer);
+
+/* True if there are so many of either: no more are to be derived. */
+bool key_offer_is_spent(const KeyOffer *offer);
 
 /* Notes that keys were derived with it, of which `sk_d` is one. Two exchanges with the same keys
  * would use AES-GCM IVs twice (RFC 5282 3.1), also where the one has been closed before the other

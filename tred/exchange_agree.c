@@ -167,6 +167,14 @@ static int suite_check(const Exchange *exchange, const Init *request, const Init
     return 0;
 }
 
+static int offer_spent(Reason *reason)
+{
+    return reason_set(reason, EXCHANGE_E_FOREIGN_RESPONSE,
+                      "%d responses to this request were taken already, or %d refused as they lead "
+                      "to the same keys. Begin another exchange",
+                      KEY_OFFER_RESPONSES_MAX, KEY_OFFER_REFUSALS_MAX);
+}
+
 static int keys_derive(const Exchange *exchange, const Init *response, Agreement *agreement,
                        Reason *reason)
 {
@@ -174,6 +182,9 @@ static int keys_derive(const Exchange *exchange, const Init *response, Agreement
     Bytes nonce_i = exchange_nonce_i(exchange);
     int r;
 
+    /* Whoever hands in the same again and again spends no more of tred's time. */
+    if (key_offer_is_spent(exchange->offer))
+        return offer_spent(reason);
     r = dh_derive(own_dh(exchange), response->ke.data, &dh_secret);
     if (r == -EBADMSG) {
         return reason_set(reason, EXCHANGE_E_BAD_KEY_EXCHANGE,
@@ -200,12 +211,7 @@ static int keys_note(Exchange *exchange, const IkeKeys *keys, Reason *reason)
             "The response leads to the keys of another response to this request, that "
             "was taken already. Ignore it");
     }
-    if (r == -ENOSPC) {
-        return reason_set(reason, EXCHANGE_E_FOREIGN_RESPONSE,
-                          "%d responses to this request were taken already. Begin another exchange",
-                          KEY_OFFER_RESPONSES_MAX);
-    }
-    return r;
+    return r == -ENOSPC ? offer_spent(reason) : r;
 }
 
 static bool fragmentation_agreed(const Init *request, const Init *response)

@@ -335,11 +335,27 @@ static void what_makes_keys_costs_its_users_time(void **state)
     assert_int_equal(bench.prepared, 0);
     /* Other methods are taken all the same. */
     assert_int_equal(call("Agree", &error), 1);
-    assert_int_equal(bench.time_begun, 1);
+    assert_int_equal(bench.time_ended, 1);
+    bench.time_begun = bench.time_ended;
     bench.has_time = true;
     assert_int_equal(call("PrepareCreateChildSa", &error), 1);
     assert_int_equal(bench.prepared, 1);
     assert_int_equal(bench.time_ended, 2);
+}
+
+/* It may be handed in again and again, and each time keys may have been derived. */
+static void a_response_that_is_refused_costs_its_users_time(void **state)
+{
+    const char *error = "";
+
+    (void)state;
+    bench.has_time = false;
+    bench.result = EXCHANGE_E_FOREIGN_RESPONSE;
+    assert_true(call("Agree", &error) < 0);
+    assert_string_equal(error, bus_error_name(EXCHANGE_E_FOREIGN_RESPONSE));
+    assert_int_equal(bench.run, 1);
+    assert_int_equal(bench.time_begun, 1);
+    assert_int_equal(bench.time_ended, 1);
 }
 
 static void changes_are_told_together_and_once(void **state)
@@ -477,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup(the_owner_alone_is_served, bench_init),
         cmocka_unit_test_setup(a_method_that_nobody_knows_is_none, bench_init),
         cmocka_unit_test_setup(what_makes_keys_costs_its_users_time, bench_init),
+        cmocka_unit_test_setup(a_response_that_is_refused_costs_its_users_time, bench_init),
         cmocka_unit_test_setup(changes_are_told_together_and_once, bench_init),
         cmocka_unit_test_setup(a_new_exchange_is_told_as_an_object, bench_init),
         cmocka_unit_test_setup(without_a_timer_changes_are_told_at_once, bench_init),

@@ -150,6 +150,26 @@ static void a_fifth_response_is_refused(void **state)
     assert_foreign(pair);
 }
 
+/* Whoever hands the same in again and again has no more keys derived for it. */
+static void responses_that_lead_nowhere_are_looked_at_so_many_times(void **state)
+{
+    Pair *pair = *state;
+
+    for (unsigned i = 0; i < KEY_OFFER_REFUSALS_MAX; i++) {
+        assert_foreign(pair);
+        assert_non_null(strstr(pair->play.reason.text, "Ignore it"));
+    }
+    assert_foreign(pair);
+    assert_non_null(strstr(pair->play.reason.text, "Begin another exchange"));
+    pair->response.header.spi_r++;
+    assert_foreign(pair);
+    /* It is of the request, and not of one that stands for it. */
+    exchange_free(pair->fork);
+    pair->fork = NULL;
+    assert_int_equal(exchange_fork(pair->play.exchange, &pair->fork, &pair->play.reason), 0);
+    assert_foreign(pair);
+}
+
 static void a_fork_does_not_change_the_group(void **state)
 {
     Pair *pair = *state;
@@ -190,6 +210,7 @@ int main(void)
         PAIR(nor_is_it_when_the_first_exchange_is_closed),
         PAIR(a_response_that_differs_and_leads_to_the_same_keys_is_refused),
         PAIR(a_fifth_response_is_refused),
+        PAIR(responses_that_lead_nowhere_are_looked_at_so_many_times),
         PAIR(a_fork_does_not_change_the_group),
         PAIR(there_is_no_fork_once_an_ike_auth_response_is_authentic),
     };
