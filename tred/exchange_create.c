@@ -338,7 +338,7 @@ int exchange_create_opened(Exchange *exchange, const OpenedMessage *opened)
         return exchange_keep(&negotiation->request, opened->first, payloads);
     }
     r = exchange_keep(&negotiation->response, opened->first, payloads);
-    if (r < 0 || !has_sa(&negotiation->response)) /* nothing will come of it */
+    if (r == 0 && !has_sa(&negotiation->response)) /* nothing will come of it */
         negotiation_forget(negotiation);
     return r;
 }

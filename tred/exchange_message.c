@@ -187,6 +187,24 @@ static int seal(Exchange *exchange, const PlainMessage *message, size_t max_data
     return protection_said(r, reason);
 }
 
+/* The request is kept if it is sealed. */
+static int auth_seal(Exchange *exchange, const PlainMessage *message, size_t max_datagram,
+                     SealedMessage *ret, Reason *reason)
+{
+    KeptMessage *kept = &exchange->auth.request, draft = {0};
+    int r = exchange_keep(&draft, message->first, message->payloads);
+
+    if (r == 0)
+        r = seal(exchange, message, max_datagram, ret, reason);
+    if (r == 0) {
+        free(kept->payloads.data);
+        *kept = draft;
+    } else {
+        free(draft.payloads.data);
+    }
+    return r;
+}
+
 /* What the message negotiates is kept if it is sealed. */
 static int create_seal(Exchange *exchange, const PlainMessage *message, const IkePayloads *payloads,
                        size_t max_datagram, SealedMessage *ret, Reason *reason)
@@ -211,11 +229,16 @@ int exchange_protect(Exchange *exchange, const PlainMessage *message, size_t max
         r = plain_check(exchange, message, &payloads, reason);
     if (r != 0)
         return r;
-    r = message->exchange_type == IKE_CREATE_CHILD_SA
-            ? create_seal(exchange, message, &payloads, max_datagram, ret, reason)
-            : seal(exchange, message, max_datagram, ret, reason);
-    if (r == 0 && message->exchange_type == IKE_AUTH)
-        r = exchange_keep(&exchange->auth.request, message->first, message->payloads);
+    switch (message->exchange_type) {
+    case IKE_AUTH:
+        r = auth_seal(exchange, message, max_datagram, ret, reason);
+        break;
+    case IKE_CREATE_CHILD_SA:
+        r = create_seal(exchange, message, &payloads, max_datagram, ret, reason);
+        break;
+    default:
+        r = seal(exchange, message, max_datagram, ret, reason);
+    }
     if (r != 0)
         return r;
     exchange_step(exchange, EXCHANGE_PROTECT);
@@ -266,8 +289,10 @@ int exchange_unprotect(Exchange *exchange, Bytes datagram, bool *ret_complete, O
     *ret_complete = r == 0;
     if (*ret_complete) {
         r = opened_keep(exchange, ret);
-        if (r < 0)
+        if (r < 0) {
+            protection_put_back(exchange->protection, ret);
             return r;
+        }
     }
     exchange_step(exchange, EXCHANGE_UNPROTECT);
     return 0;

@@ -220,6 +220,16 @@ static void window_advance(Protection *protection, const IkeHeader *header)
     reassembly_deinit(&protection->request);
 }
 
+void protection_put_back(Protection *protection, const OpenedMessage *opened)
+{
+    if (opened->response) {
+        protection->ours.pending = true;
+        return;
+    }
+    protection->peers.pending = false;
+    protection->peers.next--;
+}
+
 static int datagram_open(Protection *protection, Bytes datagram, const IkeMessage *message,
                          uint8_t **ret, size_t *ret_size)
 {
@@ -265,7 +275,10 @@ static int fragment_open(Protection *protection, Bytes datagram, const IkeMessag
     if (r < 0)
         return r;
     ret->first = reassembly->first;
-    return reassembly_join(reassembly, &ret->plain, &ret->plain_size);
+    r = reassembly_join(reassembly, &ret->plain, &ret->plain_size);
+    if (r < 0) /* else none of it would be wanted when it comes again */
+        reassembly_deinit(reassembly);
+    return r;
 }
 
 int protection_open(Protection *protection, Bytes datagram, OpenedMessage *ret)

@@ -77,6 +77,10 @@ void opened_message_deinit(OpenedMessage *message);
  * After a request of the peer's, exactly one response is to be sealed. */
 int protection_open(Protection *protection, Bytes datagram, OpenedMessage *ret);
 
+/* What was just opened could not be kept: it is as if it had not come, and is opened when it comes
+ * again, in fragments all of them. */
+void protection_put_back(Protection *protection, const OpenedMessage *opened);
+
 /* The fragments of one message until it is whole (RFC 7383 2.6). A fragment is opened before it
  * gets here: what is stored is authentic. */
 enum { REASSEMBLY_FRAGMENTS_MAX = 128 };

@@ -56,7 +56,15 @@ int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads);
 int __wrap_exchange_keep(KeptMessage *kept, uint8_t first, Bytes payloads)
 {
     n_kept++;
-    return is_full ? -ENOMEM : __real_exchange_keep(kept, first, payloads);
+    return __real_exchange_keep(kept, first, payloads);
+}
+
+int __real_owned_bytes_copy(Bytes from, OwnedBytes *ret); /* NOLINT */
+int __wrap_owned_bytes_copy(Bytes from, OwnedBytes *ret);
+
+int __wrap_owned_bytes_copy(Bytes from, OwnedBytes *ret)
+{
+    return is_full ? -ENOMEM : __real_owned_bytes_copy(from, ret);
 }
 
 static int seal(Play *play, const PlainMessage *message)
@@ -446,12 +454,59 @@ static void an_ike_auth_response_that_can_not_be_kept_is_not_opened(void **state
     is_full = false;
     assert_int_equal(exchange_state(play->exchange), before);
     assert_null(play->exchange->auth.response.payloads.data);
+    /* It comes again, as for a SeGW that has not been answered. */
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), 0);
+    assert_int_equal(open_type(play, IKE_AUTH, true, 1), EXCHANGE_E_REPLAYED);
+}
+
+static void an_ike_auth_request_that_can_not_be_kept_is_not_sealed(void **state)
+{
+    Play *play = *state;
+    SealedMessage sealed = {0};
+    uint8_t octets[PLAY_MESSAGE_MAX];
+    const PlainMessage message = play_auth_request(play, &play->own, octets);
+
+    is_full = true;
+    assert_int_equal(seal(play, &message), -ENOMEM);
+    is_full = false;
+    assert_null(play->exchange->auth.request.payloads.data);
+    assert_int_equal(exchange_protect(play->exchange, &message, 1280, &sealed, &play->reason), 0);
+    assert_int_equal(sealed.message_id, 1); /* the first */
+    sealed_message_deinit(&sealed);
+    assert_true(play->exchange->auth.request.there);
+}
+
+static void
+a_create_child_sa_message_that_can_not_be_kept_is_opened_when_it_comes_again(void **state)
+{
+    Play *play = *state;
+    SealedMessage sealed = {0};
+
+    is_full = true;
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 0), -ENOMEM);
+    is_full = false;
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, false, 0), 0);
+    assert_true(play->exchange->peer_create.request.there);
+    /* So is a response, and what it answers is kept until then. */
+    assert_int_equal(protection_seal(play->exchange->protection, IKE_CREATE_CHILD_SA, false, 0,
+                                     (Bytes){0}, 1280, &sealed),
+                     0);
+    assert_int_equal(exchange_keep(&play->exchange->own_create.request, 0, BYTES_OF(vendor_chain)),
+                     0);
+    is_full = true;
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, true, sealed.message_id), -ENOMEM);
+    is_full = false;
+    assert_true(play->exchange->own_create.request.there);
+    assert_int_equal(open_type(play, IKE_CREATE_CHILD_SA, true, sealed.message_id), 0);
+    sealed_message_deinit(&sealed);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         SIGNED(an_ike_auth_response_that_can_not_be_kept_is_not_opened),
+        SIGNED(an_ike_auth_request_that_can_not_be_kept_is_not_sealed),
+        VERIFIED(a_create_child_sa_message_that_can_not_be_kept_is_opened_when_it_comes_again),
         SIGNED(the_ike_auth_request_is_sealed_for_the_segw),
         SIGNED(before_verification_only_ike_auth_requests_are_sealed),
         SIGNED(an_ike_auth_request_with_another_auth_is_refused),
