@@ -12,7 +12,8 @@
 enum {
     USEC_PER_SEC = 1000000,
     PATIENCE_USEC = 10 * USEC_PER_SEC,
-    TRY_MS = 1500, /* for each name server; the next time around twice as long */
+    ALONE_USEC = 2 * USEC_PER_SEC, /* for both families together */
+    TRY_MS = 1500,                 /* for each name server; the next time around twice as long */
     TRIES = 3,
     ACCURACY_USEC = 1000,
 };
@@ -93,12 +94,13 @@ static void add(Resolver *resolver, const struct sockaddr *address, socklen_t si
     resolver->count++;
 }
 
+/* Of two questions the first answer counts. */
 static void on_addresses(void *userdata, int status, int timeouts, struct ares_addrinfo *result)
 {
     Resolver *resolver = userdata;
     (void)timeouts;
 
-    if (resolver->channel) {
+    if (resolver->channel && !resolver->answered) {
         for (struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
              node = node->ai_next)
             add(resolver, node->ai_addr, node->ai_addrlen);
@@ -107,6 +109,31 @@ static void on_addresses(void *userdata, int status, int timeouts, struct ares_a
     }
     if (result)
         ares_freeaddrinfo(result);
+}
+
+/* That there is no IPv4 address says nothing of the other family. */
+static void on_ipv4(void *userdata, int status, int timeouts, struct ares_addrinfo *result)
+{
+    if (status == ARES_SUCCESS) {
+        on_addresses(userdata, status, timeouts, result);
+    } else if (result) {
+        ares_freeaddrinfo(result);
+    }
+}
+
+static void ask(Resolver *resolver, int family, ares_addrinfo_callback callback)
+{
+    const struct ares_addrinfo_hints hints = {.ai_family = family, .ai_socktype = SOCK_DGRAM};
+
+    ares_getaddrinfo(resolver->channel, resolver->name, NULL, &hints, callback, resolver);
+}
+
+/* Of both families c-ares says nothing before it has both, or has given one up, which takes longer
+ * than we wait; and there are name servers in homes that leave questions for IPv6 unanswered. */
+static void ask_for_ipv4(Resolver *resolver)
+{
+    resolver->alone_at = UINT64_MAX;
+    ask(resolver, AF_INET, on_ipv4);
 }
 
 /* ---- the loop ---- */
@@ -120,6 +147,7 @@ static int arm(Resolver *resolver)
         (void)ares_timeout(resolver->channel, &most, &wait);
         due = now_usec(resolver) + (uint64_t)wait.tv_sec * USEC_PER_SEC + (uint64_t)wait.tv_usec;
         due = due < resolver->deadline ? due : resolver->deadline;
+        due = due < resolver->alone_at ? due : resolver->alone_at;
     }
     int r = sd_event_source_set_time(resolver->timer, due);
     return r < 0 ? r : sd_event_source_set_enabled(resolver->timer, SD_EVENT_ONESHOT);
@@ -132,6 +160,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!resolver->answered)
         ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (!resolver->answered && usec >= resolver->alone_at)
+        ask_for_ipv4(resolver);
     if (!resolver->answered && usec < resolver->deadline)
         return arm(resolver);
     const size_t count = resolver->count;
@@ -222,7 +252,7 @@ static bool is_literal(Resolver *resolver, const char *name)
 }
 
 /* A channel for each, so that what /etc/resolv.conf says now is what counts. */
-static int ask(Resolver *resolver, const char *name)
+static int begin(Resolver *resolver)
 {
     char lookups[] = "fb"; /* the hosts file first, whatever the system's libc is told */
     struct ares_options options = {.timeout = TRY_MS,
@@ -230,7 +260,6 @@ static int ask(Resolver *resolver, const char *name)
                                    .lookups = lookups,
                                    .sock_state_cb = on_interest,
                                    .sock_state_cb_data = resolver};
-    const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
 
     int r = ares_init_options(&resolver->channel, &options,
                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_LOOKUPS |
@@ -239,17 +268,23 @@ static int ask(Resolver *resolver, const char *name)
         resolver->channel = NULL;
         return r == ARES_ENOMEM ? -ENOMEM : -EAGAIN;
     }
-    ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_addresses, resolver);
+    ask(resolver, AF_UNSPEC, on_addresses);
     return 0;
 }
 
 int resolver_start(Resolver *resolver, const char *name, uint16_t port)
 {
+    const size_t size = strlen(name) + 1;
+
     resolver_cancel(resolver);
+    if (size > sizeof(resolver->name))
+        return -ENAMETOOLONG;
+    memcpy(resolver->name, name, size);
     resolver->port = port;
     resolver->count = 0;
     resolver->deadline = now_usec(resolver) + PATIENCE_USEC;
-    int r = is_literal(resolver, name) ? 0 : ask(resolver, name);
+    resolver->alone_at = now_usec(resolver) + ALONE_USEC;
+    int r = is_literal(resolver, name) ? 0 : begin(resolver);
     if (r == 0) {
         r = sd_event_add_time(resolver->event, &resolver->timer, CLOCK_MONOTONIC, 0, ACCURACY_USEC,
                               on_timer, resolver);

@@ -3,10 +3,13 @@
 
 #include "octets.h"
 
+#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -136,14 +139,125 @@ static void what_was_cancelled_is_not_answered(void **state)
     assert_found(0, "192.0.2.2");
 }
 
+/* ---- a name server that knows one name ---- */
+
+/* It has one IPv4 address and no IPv6 address, and says so; or leaves questions for IPv6
+ * unanswered.
+ */
+typedef struct NameServer {
+    int fd;
+    bool silent_of_ipv6;
+    unsigned asked_for_ipv6;
+} NameServer;
+
+static NameServer server;
+
+int __real_ares_init_options(ares_channel *channel, struct ares_options *options, int mask);
+int __wrap_ares_init_options(ares_channel *channel, struct ares_options *options, int mask);
+
+/* What the host's /etc/resolv.conf says is nothing to a test. */
+int __wrap_ares_init_options(ares_channel *channel, struct ares_options *options, int mask)
+{
+    struct sockaddr_in name = {0};
+    socklen_t size = sizeof(name);
+    char text[32];
+
+    int r = __real_ares_init_options(channel, options, mask);
+    if (r != ARES_SUCCESS || server.fd < 0)
+        return r;
+    assert_int_equal(getsockname(server.fd, (struct sockaddr *)&name, &size), 0);
+    (void)snprintf(text, sizeof(text), "127.0.0.1:%u", ntohs(name.sin_port));
+    return ares_set_servers_ports_csv(*channel, text);
+}
+
+/* RFC 1035 4.1: the question comes back, with an answer or without. */
+static int on_question(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    enum { HEADER_SIZE = 12, FLAGS = 2, ANSWERS = 7, OTHERS = 8, TYPE_AAAA = 28 };
+    static const uint8_t address[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
+    struct sockaddr_in from;
+    socklen_t from_size = sizeof(from);
+    uint8_t octets[512 + sizeof(address)];
+    (void)source, (void)events, (void)userdata;
+
+    ssize_t n = recvfrom(fd, octets, 512, 0, (struct sockaddr *)&from, &from_size);
+    assert_true(n > HEADER_SIZE);
+    size_t size = HEADER_SIZE + strlen((const char *)octets + HEADER_SIZE) + 1 + 4;
+    assert_true(size <= (size_t)n);
+    const bool ipv6 = octets[size - 3] == TYPE_AAAA;
+    server.asked_for_ipv6 += ipv6;
+    if (ipv6 && server.silent_of_ipv6)
+        return 0;
+    octets[FLAGS] = 0x81;
+    octets[FLAGS + 1] = 0x80;
+    octets[ANSWERS] = !ipv6;
+    memset(octets + OTHERS, 0, HEADER_SIZE - OTHERS);
+    if (!ipv6) {
+        memcpy(octets + size, address, sizeof(address));
+        size += sizeof(address);
+    }
+    assert_int_equal(sendto(fd, octets, size, 0, (struct sockaddr *)&from, from_size), size);
+    return 0;
+}
+
+static int setup_with_server(void **state)
+{
+    const struct sockaddr_in name = {.sin_family = AF_INET,
+                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    (void)setup(state);
+    server = (NameServer){.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    assert_int_equal(bind(server.fd, (const struct sockaddr *)&name, sizeof(name)), 0);
+    assert_true(sd_event_add_io(f.event, NULL, server.fd, EPOLLIN, on_question, NULL) >= 0);
+    return 0;
+}
+
+static int teardown_with_server(void **state)
+{
+    (void)teardown(state);
+    (void)close(server.fd);
+    server.fd = -1;
+    return 0;
+}
+
+static void a_name_server_that_says_all_is_asked_once(void **state)
+{
+    (void)state;
+    look_up("segw.operator.example");
+    assert_int_equal(f.count, 1);
+    assert_found(0, "192.0.2.7");
+    assert_int_equal(server.asked_for_ipv6, 1);
+}
+
+/* Such are in home routers. */
+static void a_name_server_that_is_silent_of_ipv6_is_no_reason_to_be_without_an_address(void **state)
+{
+    (void)state;
+    server.silent_of_ipv6 = true;
+    look_up("segw.operator.example");
+    assert_int_equal(f.count, 1);
+    assert_found(0, "192.0.2.7");
+    assert_int_not_equal(server.asked_for_ipv6, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_WITH_SERVER(name)                                                                     \
+    cmocka_unit_test_setup_teardown(name, setup_with_server, teardown_with_server)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_literal_needs_no_name_server), TEST(a_neighbours_address_has_its_interface),
-        TEST(the_hosts_file_is_read),         TEST(a_name_that_is_none_has_a_reason),
-        TEST(the_families_take_turns),        TEST(what_was_cancelled_is_not_answered),
+        TEST(a_literal_needs_no_name_server),
+        TEST(a_neighbours_address_has_its_interface),
+        TEST(the_hosts_file_is_read),
+        TEST(a_name_that_is_none_has_a_reason),
+        TEST(the_families_take_turns),
+        TEST(what_was_cancelled_is_not_answered),
+        TEST_WITH_SERVER(a_name_server_that_says_all_is_asked_once),
+        TEST_WITH_SERVER(
+            a_name_server_that_is_silent_of_ipv6_is_no_reason_to_be_without_an_address),
     };
+
+    server.fd = -1;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
