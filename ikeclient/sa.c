@@ -115,10 +115,14 @@ void ike_sa_explain_silence_to_auth(IkeSa *sa)
 
 void ike_sa_close_exchange(const IkeSa *sa)
 {
-    TreCall call = {.method = TRE_CLOSE, .exchange = sa->exchange};
+    const char *const exchanges[] = {sa->exchange, sa->made_by_us.exchange,
+                                     sa->made_by_peer.exchange};
 
-    if (sa->exchange[0] != 0)
-        (void)tre_call(sa->tre, &call, NULL, NULL);
+    for (size_t i = 0; i < ELEMENTS(exchanges); i++) {
+        const TreCall call = {.method = TRE_CLOSE, .exchange = exchanges[i]};
+        if (exchanges[i][0] != 0)
+            (void)tre_call(sa->tre, &call, NULL, NULL);
+    }
 }
 
 void ike_sa_end(IkeSa *sa, IkeSaEnd end)

@@ -343,5 +343,6 @@ void ike_sa_fail(IkeSa *sa, int error);
 /* A datagram or opened message that is passed over: a debug line, not too many of them. */
 void ike_sa_drop(IkeSa *sa, const char *why);
 
-/* Has tred close its exchange, if it has begun one. */
+/* Has tred close its exchange, if it has begun one, and those of IKE SAs that were made from it and
+ * are nobody's yet. */
 void ike_sa_close_exchange(const IkeSa *sa);

@@ -2110,6 +2110,18 @@ static void a_request_for_an_ike_sa_that_the_segw_is_closing_is_forgotten(void *
     assert_int_equal(f.deleted_ike, 0);
 }
 
+/* tred would count it against this client for ever. */
+static void what_the_segw_made_ends_with_an_ike_sa_that_is_lost_meanwhile(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    cross_ike(NI_OURS, &heard);
+    connection_lose(f.connection, "/exchange/1", "tred has closed it");
+    stage_settle(&f.stage);
+    assert_true(f.stage.exchanges[1].closed);
+}
+
 /* Rekeying and a Delete cross: the SeGW ends it all. */
 static void a_delete_of_the_ike_sa_that_we_rekey_ends_it(void **state)
 {
@@ -2236,6 +2248,7 @@ int main(void)
         TEST(a_redundant_ike_sa_of_the_segws_is_left_to_its_delete),
         TEST(a_request_for_an_ike_sa_that_the_segw_deletes_is_forgotten),
         TEST(a_request_for_an_ike_sa_that_the_segw_is_closing_is_forgotten),
+        TEST(what_the_segw_made_ends_with_an_ike_sa_that_is_lost_meanwhile),
         TEST(a_delete_of_the_ike_sa_that_we_rekey_ends_it),
         TEST(a_new_ike_sa_that_nobody_wants_any_more_is_deleted_too),
     };
