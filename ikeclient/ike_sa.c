@@ -133,6 +133,7 @@ static int copy_facts(const IkeSa *from, IkeSa *to)
     to->heard_at = from->heard_at;
     to->mapping.changes = from->mapping.changes;
     to->stranded = from->stranded;
+    to->move.untold = from->move.untold;
     to->own = from->own;
     to->segws = from->segws;
     to->watch.silence = from->watch.silence;
@@ -150,7 +151,7 @@ static void on_inherited(void *userdata, const TreReply *reply)
     if (heir->closed)
         return;
     if (reply->outcome == TRE_DONE) {
-        mobike_look(heir); /* the predecessor's move may have waited for its turn */
+        mobike_look(heir); /* the predecessor's move may have waited for its turn, or its word */
         return;
     }
     reason_set(&heir->reason, 0, "tred did not hand the Child SAs over to the new IKE SA: %s",

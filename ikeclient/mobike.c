@@ -109,6 +109,7 @@ static int update_answered(Task *task, const TreReply *reply)
     IkePayloads payloads;
     IkeNotify notify;
 
+    sa->move.untold = false;
     if (ike_payloads_decode(reply->opened.first, reply->opened.payloads, &payloads, NULL) != 0) {
         renew(sa, "the SeGW's answer to UPDATE_SA_ADDRESSES does not parse");
     } else if (ike_payloads_error(&payloads, &notify)) {
@@ -237,6 +238,7 @@ static void on_moved(void *userdata, const TreReply *reply)
     if (r == 0)
         transport_settle(sa->transport);
     /* What is out already goes on being sent, from the new address; this one says which that is. */
+    sa->move.untold = true;
     if (r == 0)
         r = task_add(sa, &update_task);
     if (r < 0) {
@@ -309,6 +311,16 @@ static void note_stranded(IkeSa *sa, bool stranded)
     sa->stranded = stranded;
 }
 
+/* One whose predecessor has moved, and was replaced before it had said so, or was believed. */
+static void tell_of_move(IkeSa *sa)
+{
+    if (!sa->move.untold || sa->move.under_way || task_find(sa, &update_task))
+        return;
+    int r = task_add(sa, &update_task);
+    if (r < 0)
+        ike_sa_fail(sa, r);
+}
+
 /* Another source that is inside is no way: where a host has no other address, the kernel picks one
  * of a tunnel's. */
 void mobike_look(IkeSa *sa)
@@ -326,6 +338,7 @@ void mobike_look(IkeSa *sa)
     } else if (look == TRANSPORT_ELSEWHERE) {
         renew(sa, "this host reaches the SeGW from another address now");
     } else if (look == TRANSPORT_SAME && sa->mobike) {
+        tell_of_move(sa);
         announce(sa);
     }
 }

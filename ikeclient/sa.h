@@ -226,6 +226,7 @@ typedef struct NatMapping {
 typedef struct MobikeMove {
     IkeSa *sa;
     bool under_way;
+    bool untold;           /* the SeGW has not answered UPDATE_SA_ADDRESSES since the last one */
     Endpoint remote;       /* the SeGW's address from then on */
     unsigned waits;        /* for tred, which moves others */
     sd_event_source *turn; /* when it is asked again */

@@ -41,6 +41,7 @@ typedef struct Fixture {
     uint32_t deleted[QUEUE_MAX];
     unsigned deleted_ike;
     uint64_t deleted_ike_spi; /* the initiator's SPI of the last one */
+    uint64_t updated_spi;     /* that of the last UPDATE_SA_ADDRESSES; 0: there was none */
 } Fixture;
 
 static Fixture f;
@@ -78,6 +79,7 @@ static void take_delete(const Heard *heard, Draft *draft)
 
 static void segw(Stage *stage, Bytes datagram)
 {
+    IkeNotify notify;
     IkeHeader header;
     Draft draft;
 
@@ -94,6 +96,8 @@ static void segw(Stage *stage, Bytes datagram)
     if (header.exchange_type == IKE_INFORMATIONAL && !(header.flags & IKE_FLAG_RESPONSE)) {
         draft_begin(&draft);
         take_delete(heard, &draft);
+        if (ike_payloads_notify(&heard->payloads, IKE_NOTIFY_UPDATE_SA_ADDRESSES, &notify))
+            f.updated_spi = header.spi_i;
         if (!f.silent)
             answer(heard, &draft);
         return;
@@ -1737,6 +1741,25 @@ static void a_move_that_waits_while_the_ike_sa_is_rekeyed_is_made_by_the_new_one
     assert_int_equal(f.told.times_established, 1);
 }
 
+/* The SeGW was asked for a new IKE SA before the move, and tells of it after that. */
+static void a_move_that_the_segw_was_not_told_of_is_told_by_the_new_ike_sa(void **state)
+{
+    Heard heard;
+    (void)state;
+
+    begin_ike(&heard);
+    f.stage.shared_address = "127.0.0.1";
+    connection_look_around(f.connection);
+    stage_settle(&f.stage);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+    assert_int_equal(f.updated_spi, 0);
+    take_request(&heard, IKE_CREATE_CHILD_SA); /* again, from there */
+    grant_ike(&heard, SEGW_IKE_SPI, 0x90);
+    assert_inherited(1);
+    assert_int_equal(f.updated_spi, f.stage.exchanges[1].spi_i);
+    assert_int_equal(f.stage.done[TRE_MOVE_TRANSPORT], 1);
+}
+
 static void an_ike_sa_that_we_rekey_leaves_its_children_to_the_new_one_and_is_deleted(void **state)
 {
     Heard heard;
@@ -2223,6 +2246,9 @@ int main(void)
         TEST(a_delete_of_a_child_that_we_delete_is_answered_without_one),
         TEST(a_delete_of_a_child_that_we_rekey_is_answered_with_one),
         TEST(a_child_that_is_being_replaced_by_the_segw_is_not_rekeyed_twice),
+        cmocka_unit_test_setup_teardown(
+            a_move_that_the_segw_was_not_told_of_is_told_by_the_new_ike_sa, setup_elsewhere,
+            teardown),
         cmocka_unit_test_setup_teardown(
             a_move_that_waits_while_the_ike_sa_is_rekeyed_is_made_by_the_new_one, setup_elsewhere,
             teardown),
