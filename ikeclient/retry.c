@@ -93,6 +93,7 @@ void retry_succeeded(Retry *retry)
 {
     retry->changed = retry->changed || retry->failures > 0;
     retry->failures = 0;
+    retry->not_before = 0; /* the operator may have had it not waited for */
 }
 
 void retry_save(Retry *retry)

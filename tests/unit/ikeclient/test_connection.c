@@ -404,11 +404,11 @@ static void a_certificate_that_ends_leads_to_a_new_authentication(void **state)
     assert_false(f.told.closed);
 }
 
-static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(void **state)
+/* A client that was there before has failed nine times, and waits. */
+static void restart_while_waiting(void)
 {
     const BackoffRecord record = {9, (uint64_t)time(NULL), (uint64_t)time(NULL) + 200};
     char folder[TEMPORARY_PATH_SIZE], file[TEMPORARY_PATH_SIZE + 16];
-    (void)state;
 
     temporary_path("connection", folder);
     assert_non_null(mkdtemp(folder));
@@ -419,9 +419,28 @@ static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(
     assert_int_equal(now(), CONNECTION_WAITING);
     stage_settle(&f.stage);
     assert_int_equal(f.stage.n_calls, 0);
-    open_it();
     assert_int_equal(unlink(file), 0);
     assert_int_equal(rmdir(folder), 0);
+}
+
+static void a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to(void **state)
+{
+    (void)state;
+    restart_while_waiting();
+    open_it();
+}
+
+/* Else the authentication would end before the wait. */
+static void a_wait_is_over_once_there_is_a_connection(void **state)
+{
+    (void)state;
+    restart_while_waiting();
+    f.stage.lifetime = 4;
+    open_it();
+    f.told.established = f.told.closed = false;
+    stage_run_until(&f.stage, &f.told.established);
+    assert_int_equal(f.told.times_established, 2);
+    assert_false(f.told.closed);
 }
 
 static void a_start_without_failures_waits_for_nothing(void **state)
@@ -798,6 +817,7 @@ int main(void)
         TEST(closing_while_the_name_is_looked_up_ends_it),
         TEST(the_next_segw_is_tried_at_once_where_one_fails),
         TEST(where_all_segws_fail_the_attempt_has_failed),
+        TEST(after_an_attempt_that_tred_ended_each_segw_is_tried_anew),
         TEST(a_preferred_segw_is_tried_again_and_its_absence_harms_nobody),
         TEST(a_redirection_is_followed_beside_the_connection_that_there_is),
         TEST(a_redirection_to_nobody_leaves_what_there_is),
