@@ -50,6 +50,7 @@ void connection_attempt_failed(Connection *connection, IkeSaEnd end, const char 
         report_line(connection->config, LOG_NOTICE, "trying the next SeGW");
         connection->asked = true;
     } else {
+        targets_rest(&connection->targets);
         connection_set_back(connection, reason);
     }
 }

@@ -153,11 +153,14 @@ bool targets_failed(Targets *targets, uint64_t now)
 /* Who has worked for long has not failed before. */
 void targets_lost(Targets *targets, uint64_t now)
 {
+    const size_t tried = targets->current; /* another one may be, at this moment */
+
     targets->current = targets->used;
     if (targets->since != 0 && now - targets->since >= TARGETS_PROVEN_S * USEC_PER_SEC)
         targets->list[targets->current].failures = 0;
     targets->since = 0;
     (void)targets_failed(targets, now);
+    targets->current = tried;
 }
 
 void targets_rest(Targets *targets)
@@ -179,7 +182,7 @@ uint64_t targets_return_at(const Targets *targets)
     uint64_t when = TARGETS_NEVER;
 
     for (size_t i = 0; targets->hold > 0 && i < targets->used; i++) {
-        if (targets->list[i].held_until < when)
+        if (!targets->list[i].tried && targets->list[i].held_until < when)
             when = targets->list[i].held_until;
     }
     return when;

@@ -67,8 +67,8 @@ void targets_rest(Targets *targets);
 /* The current one has come up, by that address. */
 void targets_worked(Targets *targets, const Endpoint *address, uint64_t now);
 
-/* When one that is preferred to the one in use may be tried again, µs; TARGETS_NEVER, also where
- * `hold` is 0. */
+/* When targets_choose() finds one that is preferred to the one in use, µs; TARGETS_NEVER, also
+ * where `hold` is 0. */
 uint64_t targets_return_at(const Targets *targets);
 
 /* ---- REDIRECT ---- */

@@ -537,6 +537,26 @@ static void where_all_segws_fail_the_attempt_has_failed(void **state)
     assert_int_equal(stage_count(&f.stage, TRE_BEGIN), 2);
 }
 
+/* One that was tried in vain before the wait is tried again after it. */
+static void after_an_attempt_that_tred_ended_each_segw_is_tried_anew(void **state)
+{
+    ConnectionInfo info;
+    (void)state;
+
+    prefer_somebody_who_is_away();
+    f.config.return_after = 0;
+    connection_open(f.connection);
+    do {
+        stage_turn(&f.stage);
+        connection_info(f.connection, &info);
+    } while (strcmp(info.sa.exchange, "/exchange/2") != 0);
+    connection_lose(f.connection, "/exchange/2", "tred has closed it");
+    while (stage_count(&f.stage, TRE_BEGIN) < 3)
+        stage_turn(&f.stage);
+    connection_info(f.connection, &info);
+    assert_int_equal(endpoint_address(info.sa.segw).data[3], 9);
+}
+
 static void a_preferred_segw_is_tried_again_and_its_absence_harms_nobody(void **state)
 {
     ConnectionInfo info;
@@ -810,6 +830,7 @@ int main(void)
         TEST(an_authentication_that_ends_is_renewed_before_and_keeps_the_address),
         TEST(a_certificate_that_ends_leads_to_a_new_authentication),
         TEST(a_restarted_client_waits_on_and_connects_at_once_when_it_is_told_to),
+        TEST(a_wait_is_over_once_there_is_a_connection),
         TEST(a_start_without_failures_waits_for_nothing),
         TEST(what_the_operator_closed_before_its_turn_stays_down_until_he_opens_it),
         TEST(what_the_operator_opened_before_its_turn_is_opened_once),

@@ -129,6 +129,40 @@ static void a_preferred_one_is_tried_again_after_its_time(void **state)
     assert_int_equal(targets_return_at(&targets), TARGETS_NEVER);
 }
 
+/* Else who waits for that time would find nobody to try, and look again at once. */
+static void it_is_time_to_return_exactly_when_there_is_somebody_to_return_to(void **state)
+{
+    enum { COMBINATIONS = 1 << 6, NOW = 100 };
+    (void)state;
+
+    for (unsigned bits = 0; bits < COMBINATIONS; bits++) {
+        for (size_t used = 0; used < targets.count; used++) {
+            for (size_t i = 0; i < targets.count; i++) {
+                targets.list[i].tried = bits >> 2 * i & 1;
+                targets.list[i].held_until = (bits >> (2 * i + 1) & 1) != 0 ? NOW + 1 : 0;
+            }
+            targets.used = used;
+            const bool time = targets_return_at(&targets) <= NOW;
+            assert_int_equal(time, targets_choose(&targets, NOW, true));
+        }
+    }
+}
+
+/* The preferred one is being tried when the one in use falls silent. */
+static void a_loss_is_not_laid_to_the_one_that_is_being_tried(void **state)
+{
+    (void)state;
+    (void)targets_failed(&targets, 0);
+    (void)chosen(0);
+    targets_worked(&targets, &addresses[3], 0);
+    assert_int_equal(targets.used, 1);
+    assert_true(targets_choose(&targets, HOLD * S, true));
+    targets_lost(&targets, HOLD * S);
+    targets_worked(&targets, &addresses[0], HOLD * S);
+    assert_int_equal(targets.used, 0);
+    assert_int_equal(targets_return_at(&targets), TARGETS_NEVER);
+}
+
 static void there_is_no_way_back_where_that_is_configured(void **state)
 {
     (void)state;
@@ -315,6 +349,9 @@ int main(void)
         cmocka_unit_test_setup(the_first_is_preferred_and_the_next_tried_where_it_fails, setup),
         cmocka_unit_test_setup(one_that_has_failed_lately_is_not_preferred, setup),
         cmocka_unit_test_setup(a_preferred_one_is_tried_again_after_its_time, setup),
+        cmocka_unit_test_setup(it_is_time_to_return_exactly_when_there_is_somebody_to_return_to,
+                               setup),
+        cmocka_unit_test_setup(a_loss_is_not_laid_to_the_one_that_is_being_tried, setup),
         cmocka_unit_test_setup(there_is_no_way_back_where_that_is_configured, setup),
         cmocka_unit_test_setup(each_return_in_vain_makes_the_time_longer, setup),
         cmocka_unit_test_setup(one_that_flaps_is_held_down_longer_each_time, setup),
