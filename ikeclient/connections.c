@@ -22,6 +22,8 @@ enum {
     STATUS_SIZE = 1024,
     STARTS_AT_ONCE = 4,   /* tred makes keys for one user in half of its time at the most */
     SETTLE_USEC = 200000, /* an address that changes goes and comes, and its routes after it */
+    LOOKS_AT_ONCE = 16,   /* each may call tred, of whose answers there are TRE_PENDING_MAX … */
+    LOOK_USEC = 20000,    /* … to come at the most, and 64 unread: so long it has for these */
     ACCURACY_USEC = 10000,
     MESSAGE_MAX = 8192,
 };
@@ -127,6 +129,9 @@ struct Connections {
     Netwatch *netwatch;     /* NULL: there is none */
     sd_event_source *start; /* of those that are still to be started */
     sd_event_source *rest;  /* base/rest.h */
+    sd_event_source *look;  /* for those that are still to look around */
+    size_t n_to_look;       /* … which are so many, … */
+    size_t next_look;       /* … from this one on, around the list */
     size_t count;
     Member *members;
     size_t n_started;
@@ -239,12 +244,32 @@ static void on_expires(void *userdata, const char *exchange, uint64_t when)
         connection_expires(connections->members[i].connection, exchange, left);
 }
 
+/* Some of those that are still to look around; the others have their turn later. */
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    Connections *connections = userdata;
+    (void)usec;
+
+    for (size_t i = 0; i < LOOKS_AT_ONCE && connections->n_to_look > 0; i++) {
+        const Member *member = &connections->members[connections->next_look];
+        connections->next_look = (connections->next_look + 1) % connections->count;
+        connections->n_to_look--;
+        connection_look_around(member->connection);
+    }
+    if (connections->n_to_look == 0)
+        return 0;
+    int r = sd_event_source_set_time_relative(source, LOOK_USEC);
+    return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* All of them, also where some have just looked. */
 static void on_network(void *userdata)
 {
-    const Connections *connections = userdata;
+    Connections *connections = userdata;
 
-    for (size_t i = 0; i < connections->count; i++)
-        connection_look_around(connections->members[i].connection);
+    connections->n_to_look = connections->count;
+    (void)sd_event_source_set_time(connections->look, 0);
+    (void)sd_event_source_set_enabled(connections->look, SD_EVENT_ONESHOT);
 }
 
 /* ---- the life of all ---- */
@@ -308,6 +333,12 @@ int connections_new(sd_event *event, sd_bus *bus, const Configs *configs,
         r = sd_event_source_set_enabled(connections->start, SD_EVENT_OFF);
     if (r >= 0)
         r = rest_new(event, &connections->rest);
+    if (r >= 0) {
+        r = sd_event_add_time(event, &connections->look, CLOCK_MONOTONIC, UINT64_MAX, ACCURACY_USEC,
+                              on_look, connections);
+    }
+    if (r >= 0)
+        r = sd_event_source_set_enabled(connections->look, SD_EVENT_OFF);
     if (r >= 0)
         r = tre_bus_new(bus, on_lost, on_lifetime, on_expires, connections, &connections->tre);
     if (r >= 0)
@@ -334,6 +365,7 @@ void connections_free(Connections *connections)
         tre_bus_free(connections->tre);
     sd_event_source_disable_unref(connections->start);
     sd_event_source_disable_unref(connections->rest);
+    sd_event_source_disable_unref(connections->look);
     free(connections->members);
     free(connections);
 }

@@ -22,7 +22,7 @@
 
 #include <cmocka.h>
 
-enum { MEMBERS = 7, AT_ONCE = 4, NOW = 1700000000 };
+enum { MEMBERS = 40, AT_ONCE = 4, NOW = 1700000000 };
 
 /* In its place each connection has one of these. */
 struct Connection {
@@ -590,6 +590,22 @@ static void however_much_the_kernel_says_at_once_each_looks_around_once(void **s
     }
 }
 
+/* Each may have a call for tred, which can't be asked by a thousand at once. */
+static void many_look_around_one_after_the_other(void **state)
+{
+    Stage *stage = *state;
+
+    make(stage, MEMBERS);
+    assert_int_equal(send(notices[0], "x", 1, 0), 1);
+    while (members[0].looked == 0)
+        assert_true(sd_event_run(stage->event, UINT64_MAX) >= 0);
+    assert_int_equal(members[MEMBERS - 1].looked, 0);
+    while (members[MEMBERS - 1].looked == 0)
+        assert_true(sd_event_run(stage->event, UINT64_MAX) >= 0);
+    for (size_t i = 0; i < MEMBERS; i++)
+        assert_int_equal(members[i].looked, 1);
+}
+
 static void without_the_kernels_word_there_are_connections_all_the_same(void **state)
 {
     Stage *stage = *state;
@@ -646,6 +662,7 @@ int main(void)
         LIST_TEST(of_one_systemd_hears_what_it_has_become_and_why),
         LIST_TEST(of_several_systemd_hears_how_many_are_established),
         LIST_TEST(however_much_the_kernel_says_at_once_each_looks_around_once),
+        LIST_TEST(many_look_around_one_after_the_other),
         LIST_TEST(without_the_kernels_word_there_are_connections_all_the_same),
         LIST_TEST(where_one_can_not_be_made_none_is_left),
         LIST_TEST(where_one_can_not_be_shown_none_is_left),
