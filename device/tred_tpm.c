@@ -307,9 +307,17 @@ static int connection_get(const Options *options)
 
 /* ---- the process ---- */
 
+/* By either name that tpm_tcti_warm() knows it by. */
 static bool tcti_has_device(const char *tcti)
 {
-    return strcmp(tcti, "device") == 0 || strncmp(tcti, "device:", strlen("device:")) == 0;
+    static const char *const names[] = {"device", "libtss2-tcti-device.so.0"};
+    const size_t size = strcspn(tcti, ":");
+
+    for (size_t i = 0; i < ELEMENTS(names); i++) {
+        if (strlen(names[i]) == size && strncmp(tcti, names[i], size) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* In this order: memory that CAP_IPC_LOCK alone let be locked would make allocations fail without
