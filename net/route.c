@@ -247,8 +247,12 @@ static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const R
     mnl_attr_put_u32(header, RTA_OIF, route->index);
     if (route->source.size)
         mnl_attr_put(header, RTA_PREFSRC, route->source.size, route->source.octets);
-    if (route->gateway.size)
+    if (route->gateway.size) {
+        /* The host uses that gateway on that link already: what it was told of it (onlink, where no
+         * route leads to the gateway) is not asked for anew. */
+        message->rtm_flags |= RTNH_F_ONLINK;
         mnl_attr_put(header, RTA_GATEWAY, route->gateway.size, route->gateway.octets);
+    }
     if (route->mtu) {
         struct nlattr *metrics = mnl_attr_nest_start(header, RTA_METRICS);
         mnl_attr_put_u32(header, RTAX_MTU, route->mtu);
@@ -305,9 +309,23 @@ static void read_route(const struct nlmsghdr *header, Route *route)
     (void)mnl_attr_parse(header, sizeof(struct rtmsg), collect_attribute, route);
 }
 
-static int collect_route(const struct nlmsghdr *header, void *userdata)
+typedef struct Way {
+    Route route;
+    bool via; /* by a gateway of the other family, of which a Route has none */
+} Way;
+
+static int look_for_via(const struct nlattr *attribute, void *userdata)
 {
-    read_route(header, userdata);
+    bool *via = userdata;
+    *via = *via || mnl_attr_get_type(attribute) == RTA_VIA;
+    return MNL_CB_OK;
+}
+
+static int collect_way(const struct nlmsghdr *header, void *userdata)
+{
+    Way *way = userdata;
+    read_route(header, &way->route);
+    (void)mnl_attr_parse(header, sizeof(struct rtmsg), look_for_via, &way->via);
     return MNL_CB_STOP;
 }
 
@@ -318,11 +336,17 @@ int route_find(Netlink *netlink, const Prefix *address, Route *ret)
     message->rtm_family = family_of(address);
     message->rtm_dst_len = address->length;
     mnl_attr_put(header, RTA_DST, address->size, address->octets);
-    Route route = {};
-    int r = netlink_dump(netlink, collect_route, &route);
+    Way way = {};
+    int r = netlink_dump(netlink, collect_way, &way);
     if (r < 0)
         return r;
-    *ret = (Route){.destination = *address, .index = route.index, .gateway = route.gateway};
+    if (way.via)
+        return -ENETUNREACH;
+    *ret = (Route){
+        .destination = *address,
+        .index = way.route.index,
+        .gateway = way.route.gateway,
+    };
     return 0;
 }
 

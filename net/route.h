@@ -62,7 +62,8 @@ int route_add(Netlink *netlink, const Route *route);
 int route_replace(Netlink *netlink, const Route *route); /* adds it where there is none */
 int route_delete(Netlink *netlink, const Route *route);
 
-/* The route by which the host reaches `address` now: its link and gateway. -ENETUNREACH: none. */
+/* The route by which the host reaches `address` now: its link and gateway. -ENETUNREACH: none, or
+ * by a gateway of the other family. */
 int route_find(Netlink *netlink, const Prefix *address, Route *ret);
 
 /* Deletes every route of our protocol number. */

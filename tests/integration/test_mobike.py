@@ -3,7 +3,7 @@
 import re
 
 from lab.case import LabTest
-from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6
+from lab.network import HENB, HENB_IPV4, HENB_IPV6, INNER_IPV4, NAT, SEGW, SEGW_BEYOND_NAT, SEGW_IPV4, SEGW_IPV6
 from lab.process import run, wait_until
 from lab.scripted import INFORMATIONAL, ScriptedTest
 from lab.traffic import ping
@@ -163,6 +163,16 @@ class AllTrafficTest(MovableTest):
         self.address(OTHER_IPV4)
         self.assert_moved(gateway, client, OTHER_IPV4)
         self.assertEqual(tred.output().count("moves to another transport"), 1)
+
+    def test_a_gateway_that_no_route_leads_to_is_kept_as_the_way_to_the_segw(self):
+        # As some networks assign it: "via 10.77.0.1 onlink", and the host has no address beside the gateway's.
+        run(["ip", "addr", "add", "10.77.0.1/32", "dev", "inside"], namespace=NAT)
+        self.addCleanup(run, ["ip", "addr", "del", "10.77.0.1/32", "dev", "inside"], namespace=NAT)
+        self.addCleanup(run, ["ip", "route", "replace", "198.51.100.0/24", "via", "172.16.0.1"], namespace=HENB)
+        run(["ip", "route", "replace", "198.51.100.0/24", "via", "10.77.0.1", "dev", "home", "onlink"], namespace=HENB)
+        self.tunnel(SEGW_BEYOND_NAT)
+        self.assertEqual(self.way(SEGW_BEYOND_NAT), "home")
+        self.assertEqual(ping(HENB, INNER_IPV4, count=3), 3)
 
     def test_the_segw_is_told_of_our_other_addresses_and_of_no_inner_one(self):
         gateway, _, client = self.tunnel()

@@ -146,6 +146,8 @@ static void check_route(const Route *route, uint8_t scope)
     assert_int_equal(message->rtm_dst_len, route->destination.length);
     assert_int_equal(message->rtm_protocol, ROUTE_PROTOCOL);
     assert_int_equal(message->rtm_scope, scope);
+    /* A gateway may be on the link though no route says so. */
+    assert_int_equal(message->rtm_flags, route->gateway.size > 0 ? RTNH_F_ONLINK : 0);
     assert_memory_equal(played_attribute(header, sizeof(*message), RTA_DST, size),
                         route->destination.octets, size);
     assert_int_equal(*(const uint32_t *)played_attribute(header, sizeof(*message), RTA_OIF, 4),
@@ -208,6 +210,21 @@ static void the_way_to_an_address_is_the_kernels_first_answer(void **state)
     assert_memory_equal(route.destination.octets, address.octets, 4);
     assert_int_equal(route.gateway.size, 4);
     assert_int_equal(route.gateway.octets[3], 1);
+}
+
+/* It would be said again without its gateway. */
+static void a_way_by_a_gateway_of_the_other_family_is_none(void **state)
+{
+    static const uint8_t via[18] = {AF_INET6, 0, 0xfe, 0x80, [17] = 1};
+    const Prefix address = {.size = 4, .length = 32, .octets = {198, 51, 100, 1}};
+    Route route = {.index = 99};
+    struct rtmsg *message;
+    (void)state;
+    struct nlmsghdr *header = played_answer(RTM_NEWROUTE, sizeof(*message), &message);
+    mnl_attr_put_u32(header, RTA_OIF, OTHER);
+    mnl_attr_put(header, RTA_VIA, sizeof(via), via);
+    assert_int_equal(route_find(played_netlink, &address, &route), -ENETUNREACH);
+    assert_int_equal(route.index, 99);
 }
 
 static void a_guard_is_an_unreachable_route_of_the_worst_metric(void **state)
@@ -419,6 +436,7 @@ int main(void)
         cmocka_unit_test_setup(an_address_is_added_and_deleted_in_its_family, played_begin),
         cmocka_unit_test_setup(a_route_has_what_it_needs_and_nothing_else, played_begin),
         cmocka_unit_test_setup(the_way_to_an_address_is_the_kernels_first_answer, played_begin),
+        cmocka_unit_test_setup(a_way_by_a_gateway_of_the_other_family_is_none, played_begin),
         cmocka_unit_test_setup(a_guard_is_an_unreachable_route_of_the_worst_metric, played_begin),
         cmocka_unit_test_setup(an_address_is_listed_of_its_own_link_and_end, played_begin),
         cmocka_unit_test_setup(an_address_is_elsewhere_if_another_link_has_it, played_begin),
