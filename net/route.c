@@ -2,6 +2,8 @@
  * is in, as the kernel lists its addresses. */
 #include "net/route.h"
 
+#include "net/xfrm.h"
+
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
@@ -80,11 +82,46 @@ static uint8_t family_of(const Prefix *prefix)
     return prefix->size == 4 ? AF_INET : AF_INET6;
 }
 
-static int collect_alias(const struct nlattr *attribute, void *userdata)
+/* The kind of a link, and what is said of one of that kind. */
+typedef struct LinkKind {
+    bool xfrm;
+    uint32_t if_id;
+} LinkKind;
+
+static int collect_if_id(const struct nlattr *attribute, void *userdata)
+{
+    LinkKind *kind = userdata;
+    if (mnl_attr_get_type(attribute) == IFLA_XFRM_IF_ID &&
+        mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0)
+        kind->if_id = mnl_attr_get_u32(attribute);
+    return MNL_CB_OK;
+}
+
+/* The kind comes first. */
+static int collect_kind(const struct nlattr *attribute, void *userdata)
+{
+    LinkKind *kind = userdata;
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND &&
+        mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) >= 0)
+        kind->xfrm = strcmp(mnl_attr_get_str(attribute), "xfrm") == 0;
+    if (mnl_attr_get_type(attribute) == IFLA_INFO_DATA && kind->xfrm)
+        (void)mnl_attr_parse_nested(attribute, collect_if_id, kind);
+    return MNL_CB_OK;
+}
+
+/* Our alias; or, as a link has that only after it was made, and who made it may have been killed in
+ * between, an XFRM interface of our ids. */
+static int collect_mark(const struct nlattr *attribute, void *userdata)
 {
     Link *link = userdata;
-    if (mnl_attr_get_type(attribute) == IFLA_IFALIAS)
-        link->ours = strcmp(mnl_attr_get_str(attribute), LINK_ALIAS) == 0;
+    LinkKind kind = {0};
+    if (mnl_attr_get_type(attribute) == IFLA_IFALIAS &&
+        strcmp(mnl_attr_get_str(attribute), LINK_ALIAS) == 0)
+        link->ours = true;
+    if (mnl_attr_get_type(attribute) == IFLA_LINKINFO) {
+        (void)mnl_attr_parse_nested(attribute, collect_kind, &kind);
+        link->ours = link->ours || (kind.xfrm && xfrm_if_id_is_ours(kind.if_id));
+    }
     return MNL_CB_OK;
 }
 
@@ -94,7 +131,7 @@ static int collect_link(const struct nlmsghdr *header, void *userdata)
     const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
     link->index = (unsigned)info->ifi_index;
     link->up = info->ifi_flags & IFF_UP;
-    (void)mnl_attr_parse(header, sizeof(*info), collect_alias, link);
+    (void)mnl_attr_parse(header, sizeof(*info), collect_mark, link);
     return MNL_CB_STOP;
 }
 

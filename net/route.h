@@ -32,7 +32,7 @@ enum { ROUTE_PROTOCOL = 84 }; /* of no routing daemon in iproute2's rt_protos */
 
 typedef struct Link {
     unsigned index;
-    bool ours; /* carries our alias */
+    bool ours; /* carries our alias, or is an XFRM interface of our ids */
     bool up;
 } Link;
 
@@ -43,7 +43,7 @@ int link_configure(Netlink *netlink, unsigned index, uint32_t mtu); /* alias, MT
 int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu);
 int link_delete(Netlink *netlink, unsigned index);
 
-/* Deletes every link that carries our alias. */
+/* Deletes every link that is ours. */
 int links_clear(Netlink *netlink);
 
 int address_add(Netlink *netlink, unsigned index, const Prefix *address);

@@ -15,6 +15,11 @@ static inline uint32_t xfrm_if_id(size_t interface)
     return XFRM_IF_ID + (uint32_t)interface;
 }
 
+static inline bool xfrm_if_id_is_ours(uint32_t if_id)
+{
+    return if_id - XFRM_IF_ID < DATAPLANE_INTERFACES_MAX; /* a lesser one is beyond all of ours */
+}
+
 /* The reqid of states and policies: the kernel lets a packet in by a policy only if it came through
  * a state of the same one, whichever address that state's SeGW has (RFC 4301 5.2). */
 static inline uint32_t xfrm_reqid(uint32_t segw)

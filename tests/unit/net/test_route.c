@@ -1,5 +1,6 @@
 /* Is the kernel asked for the very link, address and route, and its answer read as what it is? */
 #include "net/route.h"
+#include "net/xfrm.h"
 
 #include "netlink_fixture.h"
 
@@ -31,7 +32,7 @@ static void answer_link(const char *alias, unsigned flags)
         mnl_attr_put_strz(header, IFLA_IFALIAS, alias);
 }
 
-static void a_link_is_ours_by_its_alias_alone(void **state)
+static void a_link_is_ours_by_its_alias(void **state)
 {
     static const struct {
         const char *alias;
@@ -62,6 +63,47 @@ static void a_link_is_ours_by_its_alias_alone(void **state)
         assert_int_equal(ours, examples[i].ours);
         const struct ifinfomsg *asked = mnl_nlmsg_get_payload(played_request(1, RTM_GETLINK));
         assert_int_equal(asked->ifi_index, OURS);
+    }
+}
+
+static void answer_link_of_kind(const char *kind, uint32_t if_id)
+{
+    struct ifinfomsg *info;
+    struct nlmsghdr *header = played_answer(RTM_NEWLINK, sizeof(*info), &info);
+    info->ifi_index = OURS;
+    struct nlattr *link = mnl_attr_nest_start(header, IFLA_LINKINFO);
+    mnl_attr_put_strz(header, IFLA_INFO_KIND, kind);
+    struct nlattr *data = mnl_attr_nest_start(header, IFLA_INFO_DATA);
+    mnl_attr_put_u32(header, IFLA_XFRM_IF_ID, if_id);
+    mnl_attr_nest_end(header, data);
+    mnl_attr_nest_end(header, link);
+}
+
+/* tred-net was killed between making it and naming it. */
+static void an_xfrm_interface_of_our_ids_is_ours_before_it_has_its_alias(void **state)
+{
+    static const struct {
+        const char *kind;
+        uint32_t if_id;
+        bool ours;
+    } examples[] = {
+        {"xfrm", XFRM_IF_ID, true},
+        {"xfrm", XFRM_IF_ID + DATAPLANE_INTERFACES_MAX - 1, true},
+        {"xfrm", XFRM_IF_ID + DATAPLANE_INTERFACES_MAX, false},
+        {"xfrm", XFRM_IF_ID - 1, false},
+        {"xfrm", 0, false},
+        {"xfrms", XFRM_IF_ID, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(examples); i++) {
+        Link link = {.ours = !examples[i].ours};
+        (void)played_begin(NULL);
+        answer_link_of_kind(examples[i].kind, examples[i].if_id);
+        assert_int_equal(link_find(played_netlink, "segw0", &link), 0);
+        assert_int_equal(link.ours, examples[i].ours);
+        assert_int_equal(links_clear(played_netlink), 0);
+        assert_int_equal(played.n_requests, examples[i].ours ? 3 : 2);
     }
 }
 
@@ -430,7 +472,9 @@ static void what_can_not_be_cleared_is_told_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(a_link_is_ours_by_its_alias_alone, played_begin),
+        cmocka_unit_test_setup(a_link_is_ours_by_its_alias, played_begin),
+        cmocka_unit_test_setup(an_xfrm_interface_of_our_ids_is_ours_before_it_has_its_alias,
+                               played_begin),
         cmocka_unit_test_setup(a_link_that_is_not_found_says_nothing, played_begin),
         cmocka_unit_test_setup(a_link_is_configured_though_it_may_have_no_ipv6, played_begin),
         cmocka_unit_test_setup(an_address_is_added_and_deleted_in_its_family, played_begin),
