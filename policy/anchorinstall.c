@@ -197,7 +197,8 @@ static int guard_write(Tpm *tpm, const AnchorGuard *guard, const AnchorApproval 
     return r == -EKEYREJECTED || r == -EACCES ? ANCHOR_E_REFUSED : r;
 }
 
-/* After a failed write the TPM may have written all the same (its answer was lost): it is asked. */
+/* After a failed write the TPM may have written all the same, as its answer was lost, or another put
+ * in its place: nothing authenticates a refusal. So it is asked; what it holds is authentic. */
 static int guard_write_or_not(Tpm *tpm, const char *path, const AnchorGuard *guard,
                               const AnchorApproval *approval, Reason *reason)
 {
@@ -207,8 +208,13 @@ static int guard_write_or_not(Tpm *tpm, const char *path, const AnchorGuard *gua
 
     if (r == 0)
         return 0;
-    if (anchor_guard_read(tpm, &after, &ignored) == 0)
-        (void)anchor_files_recover(path, after.written ? &after.record : NULL);
+    if (anchor_guard_read(tpm, &after, &ignored) < 0)
+        return r;
+    if (after.written && anchor_record_equal(&after.record, &approval->record)) {
+        *reason = (Reason){0};
+        return 0;
+    }
+    (void)anchor_files_recover(path, after.written ? &after.record : NULL);
     return r;
 }
 

@@ -34,7 +34,8 @@ typedef enum AnchorInstallError {
 /* Installs `bundle`, whose certificates the caller has looked at, by its approval `text` at `path`,
  * for `owner`. The one that the TPM holds already may be installed again: its files are then put
  * right. *ret is what is in force afterwards. Returns 0, an AnchorInstallError, or -errno; `reason`
- * says what was found and what to do. What was in force before stays so unless 0 is returned, or
- * the renaming alone failed (the next load takes that up). */
+ * says what was found and what to do. What was in force before stays so unless 0 is returned; after
+ * -errno it may not: the renaming alone failed, or the TPM could not be asked what it holds (the
+ * next load takes both up). */
 int anchors_install(Tpm *tpm, const char *path, Bytes bundle, Bytes text, FileOwner owner,
                     AnchorRecord *ret, Reason *reason);
