@@ -110,6 +110,20 @@ int peer_check_encoding(PeerCase *peer, PeerCheck *check)
     return 0;
 }
 
+/* OpenSSL looks at those that it knows, and not at all of them. */
+static bool has_any_twice(const X509 *certificate)
+{
+    const int count = X509_get_ext_count(certificate);
+
+    for (int i = 1; i < count; i++) {
+        const ASN1_OBJECT *type = X509_EXTENSION_get_object(X509_get_ext(certificate, i));
+
+        if (X509_get_ext_by_OBJ(certificate, type, -1) != i)
+            return true;
+    }
+    return false;
+}
+
 int peer_check_extensions(PeerCase *peer, PeerCheck *check)
 {
     for (int i = 0; i < sk_X509_num(peer->sent); i++) {
@@ -123,7 +137,7 @@ int peer_check_extensions(PeerCase *peer, PeerCheck *check)
                                    count);
         }
         peer_check_expect(check, "extensions that parse, each once");
-        if (X509_get_extension_flags(certificate) & EXFLAG_INVALID) {
+        if (X509_get_extension_flags(certificate) & EXFLAG_INVALID || has_any_twice(certificate)) {
             peer_check_blame(peer, check, certificate);
             return peer_check_fail(check, PEER_E_UNFIT, certificate, "extension",
                                    "not to be parsed, or there twice");

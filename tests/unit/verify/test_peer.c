@@ -406,6 +406,35 @@ static void a_key_outside_the_profile_is_unfit(void **state)
     }
 }
 
+/* RFC 5280 4.2: also of those that OpenSSL passes over, as nobody knows or needs them here. */
+static void an_extension_that_is_there_twice_is_unfit(void **state)
+{
+    static const char *const types[] = {"1.2.3.4.5", "2.5.29.46" /* freshestCRL */};
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    ASN1_OCTET_STRING *octets = ASN1_OCTET_STRING_new();
+
+    (void)state;
+    assert_true(octets && ASN1_OCTET_STRING_set(octets, (const unsigned char *)"0", 2));
+    for (size_t i = 0; i < ELEMENTS(types); i++) {
+        Pki leaf = pki_issue(&spec, &root);
+        const Presentation presentation = {.sent = {&leaf}, .count = 1};
+        ASN1_OBJECT *type = OBJ_txt2obj(types[i], 1);
+        X509_EXTENSION *extension = X509_EXTENSION_create_by_OBJ(NULL, type, 0, octets);
+
+        for (int count = 1; count <= 2; count++) {
+            assert_int_equal(X509_add_ext(leaf.certificate, extension, -1), 1);
+            assert_true(X509_sign(leaf.certificate, root.key, EVP_sha256()) > 0);
+            if (count == 1)
+                assert_accepted(&presentation, &leaf);
+        }
+        assert_refused(&presentation, PEER_E_UNFIT, "there twice");
+        X509_EXTENSION_free(extension);
+        ASN1_OBJECT_free(type);
+        pki_deinit(&leaf);
+    }
+    ASN1_OCTET_STRING_free(octets);
+}
+
 static void of_extended_usages_none_is_asked_for_where_the_profile_takes_any(void **state)
 {
     PeerProfile profile = peer_profile_3gpp();
@@ -1238,6 +1267,7 @@ int main(void)
         cmocka_unit_test(key_usage_is_to_be_critical_where_it_is_required),
         cmocka_unit_test(a_cas_certificate_is_unfit_for_a_segw),
         cmocka_unit_test(a_key_outside_the_profile_is_unfit),
+        cmocka_unit_test(an_extension_that_is_there_twice_is_unfit),
         cmocka_unit_test(of_extended_usages_none_is_asked_for_where_the_profile_takes_any),
         cmocka_unit_test(a_curve_that_nobody_knows_is_not_the_one_that_the_profile_adds),
         cmocka_unit_test(a_name_is_of_printable_ascii_from_the_first_octet_to_the_last),
