@@ -125,7 +125,12 @@ int pem_reader_next(PemReader *reader, PemBlock *ret)
     }
     reader->position += rest.size - BIO_ctrl_pending(bio);
     ret->size = (size_t)size;
+    /* It goes into messages. */
     (void)snprintf(ret->label, sizeof(ret->label), "%s", label);
+    for (char *octet = ret->label; *octet; octet++) {
+        if (*octet < ' ' || *octet > '~')
+            *octet = '?';
+    }
     return 1;
 }
 

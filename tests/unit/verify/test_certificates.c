@@ -195,6 +195,16 @@ static void what_is_of_another_form_is_told_with_how_to_convert_it(void **state)
     PKCS12_free(pkcs12);
 }
 
+/* A frame with control characters is refused whole, and the bus takes UTF-8 alone. */
+static void what_a_block_calls_itself_is_told_in_plain_characters(void **state)
+{
+    BIO *file = BIO_new(BIO_s_mem());
+
+    (void)state;
+    assert_true(PEM_write_bio(file, "X\x01\x7f\xff~ Y", "", (const unsigned char *)"0", 1) > 0);
+    assert_refused(file, "is 'X???~ Y', not a certificate");
+}
+
 /* DER alone makes no PKCS #12, nor do its octets within other text. */
 static void what_is_of_no_known_form_is_told_with_no_advice(void **state)
 {
@@ -499,6 +509,7 @@ int main(void)
         cmocka_unit_test(pem_blocks_with_text_between_are_all_read),
         cmocka_unit_test(no_pem_block_is_passed_over_for_the_form_of_its_lines),
         cmocka_unit_test(what_is_of_another_form_is_told_with_how_to_convert_it),
+        cmocka_unit_test(what_a_block_calls_itself_is_told_in_plain_characters),
         cmocka_unit_test(what_is_of_no_known_form_is_told_with_no_advice),
         cmocka_unit_test(der_certificates_one_after_another_are_all_read),
         cmocka_unit_test(a_bad_der_certificate_is_named_by_number_and_octet),
