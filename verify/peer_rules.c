@@ -60,7 +60,7 @@ int peer_check_signature_hash(PeerCase *peer, PeerCheck *check)
         peer_check_blame(peer, check, certificate);
         if (hash_bit(digest) & allowed) {
             peer_check_expect(check, "ECDSA or RSA; of PSS, MGF1 with the signature's hash and a "
-                                     "salt as long as that");
+                                     "salt at least as long as that");
             return peer_check_fail(check, PEER_E_UNFIT, certificate, "signature's algorithm",
                                    "%s with other parameters or another key",
                                    OBJ_nid2sn(X509_get_signature_nid(certificate)));

@@ -130,7 +130,7 @@ const char *profile_signature_flaw(X509 *certificate)
     X509_get0_signature(NULL, &algorithm, certificate);
     if (!profile_signature_is_fit(algorithm)) {
         return "is signed with an algorithm outside the profile; it must be ECDSA or RSA, with PSS "
-               "its MGF1 of the same hash and its salt as long as that (TS 33.310 6.1.1)";
+               "its MGF1 of the same hash and its salt at least as long as that (TS 33.310 6.1.1)";
     }
     return NULL;
 }

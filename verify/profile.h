@@ -21,7 +21,7 @@ const char *profile_signature_flaw(X509 *certificate);
 
 /* Whether anything may be signed with the algorithm, a certificate, a CRL or an OCSP response: the
  * rule is AUTH's (crypto/auth_algorithm.h): ECDSA or RSA with SHA-256 or better, and of PSS all
- * parameters named, MGF1 with the same hash, and a salt as long as it. */
+ * parameters named, MGF1 with the same hash, and a salt at least as long as it. */
 bool profile_signature_is_fit(const X509_ALGOR *algorithm);
 
 enum { /* hashes that a certificate may be signed with */
