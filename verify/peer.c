@@ -231,7 +231,7 @@ static int path_judge(PeerCase *peer, const STACK_OF(X509) *path, PeerReport *re
 {
     sk_X509_pop_free(peer->chain, X509_free);
     peer->chain = NULL;
-    peer->expires = 0;
+    peer->expires = peer->vouched = 0;
     peer->given = path;
     for (size_t i = 0; i < PATH_RULES; i++)
         peer->path[i] = (PathFinding){0};

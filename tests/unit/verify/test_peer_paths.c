@@ -355,6 +355,32 @@ static void of_several_paths_each_is_followed_until_one_is_fit(void **state)
     pki_deinit(&leaf);
 }
 
+/* Of one by a weak signature, as anybody may have made it, nothing is left. */
+static void only_the_path_that_is_taken_tells_what_time_was_reached(void **state)
+{
+    const PkiSpec spec = pki_segw_spec(SEGW);
+    PkiSpec ca = {.common_name = "Intermediate",
+                  .basic_constraints = "critical,CA:TRUE",
+                  .key_usage = "critical,keyCertSign",
+                  .valid_from = -2L * PKI_DAY,
+                  .public_key = intermediate.key};
+    Pki leaf = pki_issue(&spec, &intermediate), good = pki_issue(&ca, &root);
+    PeerProfile profile = peer_profile_3gpp();
+
+    (void)state;
+    ca.valid_from = -PKI_HOUR;
+    ca.digest = "SHA1";
+    Pki bad = pki_issue(&ca, &root);
+    const Presentation presentation = {
+        .sent = {&leaf, &bad, &good}, .count = 3, .profile = &profile};
+    profile.cross_certificates = true;
+    assert_int_equal(walks_of(&presentation, 0), 3);
+    assert_in_range(judged_vouched, time(NULL) - PKI_DAY - PKI_HOUR, time(NULL) - PKI_DAY);
+    pki_deinit(&bad);
+    pki_deinit(&good);
+    pki_deinit(&leaf);
+}
+
 /* The operator has changed the root's key (RFC 4210 4.4): the new one goes by the old one's name.
  */
 typedef struct Rollover {
@@ -541,6 +567,7 @@ int main(void)
         cmocka_unit_test(without_memory_for_a_path_there_is_no_answer),
         cmocka_unit_test(the_only_path_is_followed_once_be_it_fit_or_not),
         cmocka_unit_test(of_several_paths_each_is_followed_until_one_is_fit),
+        cmocka_unit_test(only_the_path_that_is_taken_tells_what_time_was_reached),
         cmocka_unit_test(a_path_is_judged_with_what_stands_between_two_of_one_name),
         cmocka_unit_test(lists_are_asked_about_what_stands_between_two_of_one_name),
         cmocka_unit_test(
