@@ -61,20 +61,24 @@ static KernelSa *sa_find(KernelPlane *plane, uint32_t spi_in)
 }
 
 /* Each of the two states of a pair has its own lifetime. */
-static KernelSa *sa_of_state(KernelPlane *plane, uint32_t spi)
+static KernelSa *sa_of_state(KernelPlane *plane, const struct xfrm_usersa_id *id)
 {
-    KernelSa *sa = sa_find(plane, spi);
-    for (size_t i = 0; i < plane->n_sas && !sa; i++) {
-        if (plane->sas[i].spi_out == spi)
-            sa = &plane->sas[i];
+    for (size_t i = 0; i < plane->n_sas; i++) {
+        KernelSa *sa = &plane->sas[i];
+        if (xfrm_names_state(id, &sa->local, sa->spi_in) ||
+            xfrm_names_state(id, &sa->remote, sa->spi_out))
+            return sa;
     }
-    return sa;
+    return NULL;
 }
 
 static void handle_expiry(KernelPlane *plane, const struct nlmsghdr *header)
 {
     const struct xfrm_user_expire *expire = mnl_nlmsg_get_payload(header);
-    KernelSa *sa = sa_of_state(plane, ntohl(expire->state.id.spi));
+    const struct xfrm_usersa_id id = {.daddr = expire->state.id.daddr,
+                                      .spi = expire->state.id.spi,
+                                      .family = expire->state.family};
+    KernelSa *sa = sa_of_state(plane, &id);
     if (!sa)
         return;
     if (expire->hard) {
@@ -122,7 +126,8 @@ static void handle_packet(KernelPlane *plane, const struct nlmsghdr *header)
 {
     const struct xfrm_aevent_id *id = mnl_nlmsg_get_payload(header);
     const KernelSa *sa = sa_find(plane, ntohl(id->sa_id.spi));
-    if (sa && sa->awaited && id->flags & XFRM_AE_CR)
+    if (sa && sa->awaited && xfrm_names_state(&id->sa_id, &sa->local, sa->spi_in) &&
+        id->flags & XFRM_AE_CR)
         (void)use_sa(plane, sa->spi_in);
 }
 

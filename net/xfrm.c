@@ -223,6 +223,14 @@ int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *ord
     return netlink_call(netlink);
 }
 
+bool xfrm_names_state(const struct xfrm_usersa_id *id, const struct sockaddr_storage *destination,
+                      uint32_t spi)
+{
+    const xfrm_address_t address = xfrm_address(destination);
+    return id->spi == htonl(spi) && id->family == destination->ss_family &&
+           memcmp(&id->daddr, &address, sizeof(address)) == 0;
+}
+
 struct nlmsghdr *xfrm_begin_state(Netlink *netlink, uint16_t type,
                                   const struct sockaddr_storage *destination, uint32_t spi)
 {

@@ -40,6 +40,11 @@ typedef enum XfrmDirection { XFRM_INBOUND, XFRM_OUTBOUND } XfrmDirection;
 int xfrm_state_add(Netlink *netlink, XfrmDirection direction, const SaOrder *order);
 int xfrm_state_delete(Netlink *netlink, const struct sockaddr_storage *destination, uint32_t spi);
 
+/* Whether the kernel's word is of the state with that destination and SPI: it tells of everybody's
+ * states, and which SPI a SeGW's end of a pair has is the SeGW's to say (RFC 4303 2.1). */
+bool xfrm_names_state(const struct xfrm_usersa_id *id, const struct sockaddr_storage *destination,
+                      uint32_t spi);
+
 /* Whether the kernel tells XFRMNLGRP_AEVENTS of each packet that this inbound state lets in
  * (XFRM_MSG_NEWAE with XFRM_AE_CR). No state does when it is added or has moved. Returns 0 or
  * -errno. */

@@ -617,7 +617,11 @@ int __wrap_open64(const char *path, int flags, ...)
 static void expire(uint32_t spi, bool hard)
 {
     struct xfrm_user_expire *expiry = message(XFRM_MSG_EXPIRE, sizeof(*expiry));
+    const size_t i = state_index(spi);
     expiry->state.id.spi = htonl(spi);
+    if (i < kernel.n_states)
+        memcpy(&expiry->state, mnl_nlmsg_get_payload(&kernel.states[i].header),
+               sizeof(expiry->state));
     expiry->hard = hard;
     if (hard)
         assert_int_equal(state_remove(spi), 0);
@@ -1277,8 +1281,14 @@ static void a_pair_in_standby_that_sends_goes_on_when_another_one_comes(void **s
 static void tell_of_packet(uint32_t spi)
 {
     struct xfrm_aevent_id *id = message(XFRM_MSG_NEWAE, sizeof(*id));
+    const size_t i = state_index(spi);
     id->sa_id.spi = htonl(spi);
     id->flags = XFRM_AE_CR;
+    if (i == kernel.n_states)
+        return;
+    const struct xfrm_usersa_info *info = mnl_nlmsg_get_payload(&kernel.states[i].header);
+    id->sa_id.daddr = info->id.daddr;
+    id->sa_id.family = (uint8_t)info->family;
 }
 
 /* A packet comes in by a state: the kernel tells of it where that was asked for. */
@@ -1814,6 +1824,30 @@ static void what_expires_or_lets_in_a_packet_of_others_is_no_event(void **state)
     assert_int_equal(sending_spi(), 400);
 }
 
+/* An SPI is its receiver's to choose: a SeGW may have that of another one's pair for its own end.
+ */
+static void a_state_of_the_same_spi_at_another_address_is_another(void **state)
+{
+    const struct sockaddr_storage others[] = {address(1), address(3)};
+    assert_int_equal(add(*state, 300, 400), 0);
+    assert_int_equal(add_standby(*state, 301, 401), 0);
+    for (size_t i = 0; i < ELEMENTS(others); i++) {
+        struct xfrm_user_expire *hard = message(XFRM_MSG_EXPIRE, sizeof(*hard));
+        hard->state.id.spi = htonl(300);
+        hard->state.family = AF_INET;
+        memcpy(&hard->state.id.daddr, &((const struct sockaddr_in *)&others[i])->sin_addr, 4);
+        hard->hard = true;
+        struct xfrm_aevent_id *packet = message(XFRM_MSG_NEWAE, sizeof(*packet));
+        packet->sa_id = (struct xfrm_usersa_id){
+            .daddr = hard->state.id.daddr, .spi = htonl(301), .family = AF_INET};
+        packet->flags = XFRM_AE_CR;
+        hear(*state, 0, 0);
+        assert_int_equal(sending_spi(), 400);
+    }
+    expire(300, false);
+    hear(*state, 300, DATAPLANE_SOFT_LIFETIME);
+}
+
 static void a_kernel_without_esp_is_told_from_one_that_may_not_be_configured(void **state)
 {
     static const int lacking[] = {-EPROTONOSUPPORT, -ENOSYS, -EOPNOTSUPP, -ENOENT};
@@ -2067,6 +2101,7 @@ int main(void)
         PLANE(what_others_delete_of_their_own_is_no_event),
         PLANE(a_kernel_without_esp_is_told_from_one_that_may_not_be_configured),
         PLANE(what_expires_or_lets_in_a_packet_of_others_is_no_event),
+        PLANE(a_state_of_the_same_spi_at_another_address_is_another),
         PLANE(what_was_left_of_states_and_policies_goes_as_it_begins),
         PLANE(what_stands_in_the_way_is_told_as_it_begins),
         cmocka_unit_test(the_interface_that_can_not_be_made_is_named_as_it_begins),
