@@ -45,6 +45,17 @@ def untagged():
     return len(files), sorted(path for path, tag in files.items() if tag not in packages)
 
 
+def unattended_units():
+    """(how many units can be enabled, those that a package's removal would leave running, and its upgrade as they were)"""
+    plan = json.loads((BUILD / "meson-info" / "intro-install_plan.json").read_text())
+    units = {Path(source).name: entry["tag"] for group in plan.values() for source, entry in group.items()
+             if Path(source).suffix in {".service", ".socket", ".timer", ".target"} and "[Install]" in Path(source).read_text()}
+    calls = dict(re.findall(r"^\tdh_installsystemd --package=(\S+)(.*)$", (ROOT / "debian" / "rules").read_text(), re.MULTILINE))
+    # A call that names no unit is for all of the package.
+    return len(units), sorted(unit for unit, package in units.items()
+                              if package not in calls or ("." in calls[package] and unit not in calls[package].split()))
+
+
 def other_versions():
     """What the packages' version is, if meson's is another."""
     packages = re.match(r"\S+ \(([^)]+)\)", (ROOT / "debian" / "changelog").read_text()).group(1)
@@ -75,6 +86,7 @@ def main():
         say("every library in Build-Depends is one that meson asks for", len(development),
             sorted(development - set(found.values()))),
         say("every file that is installed is in a package", *untagged()),
+        say("every unit that can be enabled is stopped and restarted with its package", *unattended_units()),
         say("meson install leaves a configuration file that is there as it is", *overwritten()),
         say("the packages have the version of the project", *other_versions()),
     ]
