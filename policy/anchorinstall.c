@@ -197,8 +197,8 @@ static int guard_write(Tpm *tpm, const AnchorGuard *guard, const AnchorApproval 
     return r == -EKEYREJECTED || r == -EACCES ? ANCHOR_E_REFUSED : r;
 }
 
-/* After a failed write the TPM may have written all the same, as its answer was lost, or another put
- * in its place: nothing authenticates a refusal. So it is asked; what it holds is authentic. */
+/* After a failed write the TPM may have written all the same, as its answer was lost, or another
+ * put in its place: nothing authenticates a refusal. So it is asked; what it holds is authentic. */
 static int guard_write_or_not(Tpm *tpm, const char *path, const AnchorGuard *guard,
                               const AnchorApproval *approval, Reason *reason)
 {
