@@ -2,6 +2,7 @@
  * keys have come of one that several exchanges offer. */
 #include "tred/dh.h"
 
+#include "crypto/memory.h"
 #include "crypto/openssl.h"
 
 #include <errno.h>
@@ -133,7 +134,7 @@ static int peer_key(const Dh *dh, Bytes peer_public, EVP_PKEY **ret)
     return 0;
 }
 
-int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret)
+static int derive(const Dh *dh, Bytes peer_public, Secret **ret)
 {
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *peer = NULL;
     _cleanup_(EVP_PKEY_CTX_freep) EVP_PKEY_CTX *context = NULL;
@@ -162,6 +163,16 @@ int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret)
         return -EBADMSG;
     *ret = steal_pointer(secret);
     return 0;
+}
+
+int dh_derive(const Dh *dh, Bytes peer_public, Secret **ret)
+{
+    int r;
+
+    memory_watch_begin();
+    r = derive(dh, peer_public, ret);
+    /* OpenSSL refuses a good value, too, where memory runs out. */
+    return r == -EBADMSG && memory_ran_out() ? -ENOMEM : r;
 }
 
 /* ---- one that is offered ---- */

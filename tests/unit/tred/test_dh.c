@@ -309,7 +309,22 @@ static struct {
     Step refused;
     int says;
     unsigned derivations, takes; /* of room for a secret */
+    bool ran_out;                /* memory, inside OpenSSL: after the watch has begun */
+    bool watches;
 } played;
+
+void __wrap_memory_watch_begin(void);
+bool __wrap_memory_ran_out(void);
+
+void __wrap_memory_watch_begin(void)
+{
+    played.watches = true;
+}
+
+bool __wrap_memory_ran_out(void)
+{
+    return played.watches && played.ran_out;
+}
 
 int __real_EVP_PKEY_generate(EVP_PKEY_CTX *context, EVP_PKEY **ret);
 int __wrap_EVP_PKEY_generate(EVP_PKEY_CTX *context, EVP_PKEY **ret);
@@ -397,6 +412,26 @@ static void what_openssl_refuses_is_refused_before_there_is_a_secret(void **stat
             }
         }
     }
+}
+
+/* The peer's value may be a good one. */
+static void what_openssl_refuses_without_memory_is_no_bad_value(void **state)
+{
+    (void)state;
+    _cleanup_(dh_freep) Dh *dh = NULL, *peer = NULL;
+
+    assert_int_equal(dh_new(IKE_GROUP_ECP_256, &dh), 0);
+    assert_int_equal(dh_new(IKE_GROUP_ECP_256, &peer), 0);
+    for (Step step = ENCODED_KEY; step <= DERIVE; step++) {
+        Secret *secret = NULL;
+
+        memset(&played, 0, sizeof(played));
+        played.refused = step;
+        played.ran_out = true;
+        assert_int_equal(dh_derive(dh, dh_public(peer), &secret), -ENOMEM);
+        assert_null(secret);
+    }
+    memset(&played, 0, sizeof(played));
 }
 
 static void a_ke_of_another_size_is_refused(void **state)
@@ -508,6 +543,7 @@ int main(void)
         cmocka_unit_test(curve25519_points_of_small_order_are_refused),
         cmocka_unit_test(the_secret_is_in_the_secure_heap),
         cmocka_unit_test(what_openssl_refuses_is_refused_before_there_is_a_secret),
+        cmocka_unit_test(what_openssl_refuses_without_memory_is_no_bad_value),
         cmocka_unit_test(without_room_in_the_secure_heap_there_is_no_secret),
         cmocka_unit_test(a_key_of_no_group_or_of_another_one_is_not_taken),
         cmocka_unit_test(an_offer_s_private_key_is_wiped_with_the_last_reference),

@@ -53,7 +53,8 @@ void *__wrap_realloc(void *old, size_t size)
 void __wrap_memory_watch_begin(void)
 {
     __real_memory_watch_begin();
-    plan.left = plan.nth;
+    if (plan.nth > 0)
+        plan.left = plan.nth;
 }
 
 /* By the rules of a profile that has no PKCS#1 v1.5. */
@@ -151,6 +152,7 @@ static void without_memory_an_exchange_agrees_on_nothing(void **state)
         plan.left = 0;
         assert_int_equal(exchange_state(play.exchange), r == 0 ? EXCHANGE_AGREED : EXCHANGE_BEGUN);
         assert_true(r == 0 || plan.failed);
+        assert_int_not_equal(r, EXCHANGE_E_BAD_KEY_EXCHANGE); /* which the response did not have */
         assert_int_equal(play.exchange->protection != NULL, r == 0);
         assert_int_equal(play.exchange->request.size, r == 0 ? play.request.size : 0);
         assert_int_equal(play.exchange->response.size, r == 0 ? play.response.size : 0);
