@@ -330,3 +330,8 @@ int exit_status(int r, int other)
         return other;
     }
 }
+
+int config_status(int r)
+{
+    return r == -ENOMEM || r == -EMFILE || r == -ENFILE ? EX_OSERR : EX_CONFIG;
+}

@@ -97,3 +97,7 @@ void memory_lock_all(void);
  *                   -ENOTCONN, -ECONNREFUSED, -ECONNRESET, -ETIMEDOUT, -EBUSY, -EEXIST, -EADDRINUSE
  *   `other`         any other */
 int exit_status(int r, int other);
+
+/* Of a program that can't read its configuration: EX_OSERR for -ENOMEM, -EMFILE and -ENFILE, which
+ * have passed when systemd starts it anew; EX_CONFIG for all else, with which it does not. */
+int config_status(int r);

@@ -356,7 +356,7 @@ int main(int argc, char **argv)
     r = configs_load(arguments.config, &configs, &reason);
     if (r < 0) {
         log_error("%s", reason.text);
-        return r == -ENOMEM ? EX_OSERR : EX_CONFIG;
+        return config_status(r);
     }
     if (configs.count > 1 && arguments.mode != RUN_SERVICE) {
         log_error("%s has %zu sections [connection NAME], and --once and --count are for one "

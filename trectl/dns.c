@@ -421,7 +421,7 @@ int dns_main(int argc, char **argv)
     r = tred_config_read(given.config, &config, &reason);
     if (r < 0) {
         log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
-        return EX_CONFIG;
+        return config_status(r);
     }
     return follow(&given, &config.interfaces);
 }

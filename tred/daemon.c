@@ -182,7 +182,7 @@ static int helper_check(int r, const char *error)
         log_error("%s", error[0] != '\0' ? error : strerror(-r));
     if (r == VERIFIER_E_FAILED)
         return -EIO;
-    return r == 0 || r == -ENOMEM || r == -EMFILE ? r : -EBADMSG;
+    return r == 0 || r == -ENOMEM || r == -EMFILE || r == -ENFILE ? r : -EBADMSG;
 }
 
 /* tred-tpm starts while the rest does. */

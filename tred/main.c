@@ -82,7 +82,7 @@ int main(int argc, char **argv)
     r = tred_config_read(path, &config, &reason);
     if (r < 0) {
         log_error("%s", reason.text[0] != '\0' ? reason.text : strerror(-r));
-        return EX_CONFIG;
+        return config_status(r);
     }
     log_set_level((int)config.log_level);
     r = daemon_init(&daemon, &config);

@@ -346,6 +346,19 @@ static void what_standard_output_did_not_take_is_an_error_whenever_that_was(void
     assert_int_equal(child_status(full_disk_in_the_end), EX_IOERR);
 }
 
+/* systemd starts whoever ended so anew, but for the latter. */
+static void a_configuration_that_nothing_was_left_to_read_with_is_no_wrong_one(void **state)
+{
+    static const int passing[] = {-ENOMEM, -EMFILE, -ENFILE};
+    static const int lasting[] = {-EINVAL, -ENOENT, -EACCES, -EISDIR, -EFBIG, -EIO};
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(passing); i++)
+        assert_int_equal(config_status(passing[i]), EX_OSERR);
+    for (size_t i = 0; i < ELEMENTS(lasting); i++)
+        assert_int_equal(config_status(lasting[i]), EX_CONFIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -359,6 +372,7 @@ int main(void)
         cmocka_unit_test(a_command_is_found_behind_options_and_what_they_take),
         cmocka_unit_test(whoever_takes_an_option_can_end_it),
         cmocka_unit_test(an_argument_that_is_no_option_is_refused_by_name),
+        cmocka_unit_test(a_configuration_that_nothing_was_left_to_read_with_is_no_wrong_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -443,7 +443,7 @@ static void a_step_that_fails_is_the_last(void **state)
         {"bus", false},      {"callers", false}, {"manager", false},  {"exchanges", false},
         {"name", false},     {"clock", false},   {"rejudge", false},  {"plane", false},
         {"profile", true},   {"opened", false},  {"serve", false},    {"disconnect", false}};
-    static const int errors[] = {-EIO, -ENOMEM, -EMFILE};
+    static const int errors[] = {-EIO, -ENOMEM, -EMFILE, -ENFILE};
 
     for (size_t i = 0; i < ELEMENTS(steps); i++) {
         for (size_t error = 0; error < ELEMENTS(errors); error++) {
