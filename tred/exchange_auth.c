@@ -305,7 +305,7 @@ static int peer_auth_refuse(int error, uint8_t method, Reason *reason)
 }
 
 /* ResponderSignedOctets = RealMessage2 | NonceIData | MACedIDForR. */
-static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, Reason *reason)
+static int peer_auth_check(Exchange *exchange, EVP_PKEY *key, bool rsa_pkcs1, Reason *reason)
 {
     _cleanup_(free_bytesp) uint8_t *octets = NULL;
     const Bytes auth = exchange->peer_auth;
@@ -318,7 +318,8 @@ static int peer_auth_check(const Exchange *exchange, EVP_PKEY *key, bool rsa_pkc
                            exchange_nonce_i(exchange), exchange->peer_id_body, &octets, &size);
     if (r < 0)
         return r;
-    if (!rsa_pkcs1 && auth_is_rsa_pkcs1(key, method, auth))
+    exchange->peer_rsa_pkcs1 = auth_is_rsa_pkcs1(key, method, auth);
+    if (!rsa_pkcs1 && exchange->peer_rsa_pkcs1)
         return peer_auth_refuse(AUTH_E_METHOD, method, reason);
     if (!auth_hash_is_announced(method, auth, exchange->own_hashes, exchange->n_own_hashes)) {
         return reason_set(reason, EXCHANGE_E_METHOD_NOT_ALLOWED,

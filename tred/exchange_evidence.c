@@ -156,6 +156,12 @@ bool exchange_verdict_ends(Exchange *exchange, const Verdict *verdict, Reason *r
         reason_set(ret, 0, "The verifier's verdict is about nobody. See tred's log");
         return true;
     }
+    if (verdict->taken && exchange->peer_rsa_pkcs1 && !verdict->rsa_pkcs1) {
+        reason_set(ret, 0,
+                   "The SeGW signed with RSA and PKCS#1 v1.5 padding, which the profile does not "
+                   "have any more. Let it use RFC 7427 signatures");
+        return true;
+    }
     if (verdict->taken) {
         exchange->peer_expires = verdict->expires;
         exchange->peer_path = verdict->path;

@@ -133,6 +133,7 @@ struct Exchange {
     char peer_identity[FQDN_SIZE_MAX];
     time_t peer_expires, peer_vouched;
     VerifyPath peer_path; /* that its SAs rest on */
+    bool peer_rsa_pkcs1;  /* its AUTH is by RSA with PKCS#1 v1.5 padding */
     Evidence *evidence;   /* by which it was judged; NULL before */
     bool mobike;          /* the IKE_AUTH response had MOBIKE_SUPPORTED (RFC 4555 3.3) */
 

@@ -181,6 +181,7 @@ static void peer_copy(const Exchange *from, Exchange *exchange)
     exchange->peer_expires = from->peer_expires;
     exchange->peer_vouched = from->peer_vouched;
     exchange->peer_path = from->peer_path;
+    exchange->peer_rsa_pkcs1 = from->peer_rsa_pkcs1;
     exchange->mobike = from->mobike;
     exchange->evidence = evidence_ref(from->evidence);
 }

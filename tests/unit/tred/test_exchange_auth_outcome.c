@@ -15,6 +15,7 @@
 
 static struct {
     int octets_result, encode_result, verify_result, sign_result; /* 0: as the real one */
+    bool is_good;                                                 /* AUTH, whatever it is */
     unsigned n_asked, n_cancelled, n_done;
     SigningDone done;
     void *userdata;
@@ -53,6 +54,8 @@ int __wrap_auth_data_encode(const AuthScheme *scheme, const EVP_PKEY *public, By
 
 int __wrap_auth_verify(EVP_PKEY *peer_key, uint8_t method, Bytes auth_data, Bytes octets)
 {
+    if (outcome.is_good)
+        return 0;
     return outcome.verify_result != 0 ? outcome.verify_result
                                       : __real_auth_verify(peer_key, method, auth_data, octets);
 }
@@ -300,6 +303,36 @@ static void a_verdict_about_nobody_takes_nobody(void **state)
     }
 }
 
+/* Whatever else the profile has then: who is judged again is so by all of it. */
+static void a_profile_that_no_longer_has_its_padding_ends_an_sa(void **state)
+{
+    static const struct {
+        uint8_t method;
+        bool then, ends;
+    } cases[] = {{IKE_AUTH_RSA, true, false},
+                 {IKE_AUTH_RSA, false, true},
+                 {IKE_AUTH_ECDSA_SHA256_P256, false, false}};
+
+    for (size_t i = 0; i < ELEMENTS(cases); i++) {
+        Play *play = *state;
+        Verdict verdict = {.taken = true, .rsa_pkcs1 = true, .identity = SEGW_FQDN};
+        PeerAuth peer = play_peer(play);
+        unsigned char *to = verdict.public_key;
+        Reason reason = {0};
+
+        verdict.public_key_size = (size_t)i2d_PUBKEY(bench.segw.key, &to);
+        play->verdict = &verdict;
+        outcome.is_good = true;
+        peer.method = cases[i].method;
+        assert_int_equal(play_judge(play, &peer, time(NULL)), 0);
+        verdict.rsa_pkcs1 = cases[i].then;
+        assert_int_equal(exchange_verdict_ends(play->exchange, &verdict, &reason), cases[i].ends);
+        assert_int_equal(strstr(reason.text, "PKCS#1 v1.5") != NULL, cases[i].ends);
+        (void)end(state);
+        (void)signed_(state);
+    }
+}
+
 #define AGREED(test) cmocka_unit_test_setup_teardown(test, agreed, end)
 #define SIGNED(test) cmocka_unit_test_setup_teardown(test, signed_, end)
 
@@ -315,6 +348,7 @@ int main(void)
         SIGNED(an_auth_is_refused_as_what_is_wrong_with_it),
         SIGNED(without_what_the_segw_has_signed_it_is_not_taken),
         SIGNED(a_verdict_about_nobody_takes_nobody),
+        SIGNED(a_profile_that_no_longer_has_its_padding_ends_an_sa),
     };
 
     return cmocka_run_group_tests_name("exchange auth outcome", tests, bench_init, bench_deinit);

@@ -115,6 +115,7 @@ static void the_new_ike_sa_is_verified_with_the_peer_of_before(void **state)
     const KeptMessage shown = {.there = true, .first = IKE_PAYLOAD_IDR};
     (void)state;
     assert_int_equal(evidence_new(&shown, &ends.henb->evidence), 0);
+    ends.henb->peer_rsa_pkcs1 = true;
     const Made made = rekey(true);
 
     assert_ptr_equal(made.henb->evidence, ends.henb->evidence); /* to be judged again by */
@@ -123,6 +124,7 @@ static void the_new_ike_sa_is_verified_with_the_peer_of_before(void **state)
     assert_string_equal(exchange_peer_identity(made.henb), "segw.example.org");
     assert_int_equal(exchange_peer_expires(made.henb), 12345);
     assert_true(verify_path_equal(&made.henb->peer_path, &ends.henb->peer_path));
+    assert_true(made.henb->peer_rsa_pkcs1);
     assert_string_equal(exchange_suite_name(made.henb), "AES_GCM_16_128/PRF_HMAC_SHA2_256/ECP_256");
     assert_int_equal(exchange_state(ends.henb), EXCHANGE_VERIFIED);
     replace(&made);
