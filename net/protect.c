@@ -310,6 +310,17 @@ static void install_again(Protection *protection)
     log_failure(install(protection, &rules));
 }
 
+bool protection_is_touched(const Protection *protection)
+{
+    return protection->touched;
+}
+
+void protection_try_again(Protection *protection)
+{
+    if (protection->touched)
+        install_again(protection);
+}
+
 void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
 {
     Need *before = need_find(protection, spi_in);

@@ -42,6 +42,11 @@ void protection_remove_sa(Protection *protection, uint32_t spi_in);
  * leaves nothing, nor is it the interface's last. */
 void protection_undo_sa(Protection *protection);
 
+/* True while the kernel may have other rules than these, or none: it did not take them when they
+ * had changed, or somebody had deleted some. They are tried again with the next change, or here. */
+bool protection_is_touched(const Protection *protection);
+void protection_try_again(Protection *protection);
+
 /* What the rules have dropped since they were first put in force. Returns 0 or -errno. */
 int protection_counters(Protection *protection, ProtectionCounters *ret);
 

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+enum { RETRY_MS = 1000 };
+
 int service_unprotect(void)
 {
     int r = protection_remove();
@@ -29,12 +31,29 @@ void service_unprotect_when_due(Service *service)
     (void)service_unprotect();
 }
 
+/* Without rules nothing may tell of a change that would have them tried again. */
+void service_retry_when_due(Service *service)
+{
+    const uint64_t now = monotonic_ms();
+    if (service->protection && service->retry_at != 0 && now >= service->retry_at) {
+        service->retry_at = 0;
+        protection_try_again(service->protection);
+    }
+    if (!service->protection || !protection_is_touched(service->protection)) {
+        service->retry_at = 0;
+    } else if (service->retry_at == 0) {
+        service->retry_at = now + RETRY_MS;
+    }
+}
+
+/* There are no rules to try again once nobody wants any: one of both at the most is set. */
 int service_patience_ms(const Service *service)
 {
     const uint64_t now = monotonic_ms();
-    if (service->unprotect_at == 0)
+    const uint64_t next = service->unprotect_at ? service->unprotect_at : service->retry_at;
+    if (next == 0)
         return -1;
-    return service->unprotect_at > now ? (int)(service->unprotect_at - now) : 0;
+    return next > now ? (int)(next - now) : 0;
 }
 
 static int open_plane(Service *service, const Order *order, Reason *reason)

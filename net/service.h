@@ -15,6 +15,7 @@ typedef struct Service {
     /* tred that is started again within this time finds the rules of the one that was stopped. */
     uint64_t unprotect_after_ms;
     uint64_t unprotect_at; /* CLOCK_MONOTONIC, in ms: nobody wants the rules any more; 0: never */
+    uint64_t retry_at;     /* likewise: the kernel has not taken the rules; 0: it has */
 } Service;
 
 /* Carries out one order, filling *ret. `esp_fd` and *ret_tun are as net_plane_carry_out() has them.
@@ -30,10 +31,11 @@ void service_watch(Service *service, const struct pollfd *polled, size_t n_polle
 /* All that the connection made goes, but for the rules: whoever has crashed comes back. */
 void service_disconnect(Service *service);
 
-/* The rules go some seconds after tred was stopped: how long that is yet, in ms (-1: they stay),
- * and their end where it is due. */
+/* The rules go some seconds after tred was stopped, and rules that the kernel did not take are
+ * tried again after some: how long that is yet, in ms (-1: for ever), and what is due. */
 int service_patience_ms(const Service *service);
 void service_unprotect_when_due(Service *service);
+void service_retry_when_due(Service *service);
 
 /* Takes the rules away, whoever made them. Returns 0, or -errno, which is logged. */
 int service_unprotect(void);

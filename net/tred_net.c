@@ -360,6 +360,7 @@ static int run_once(Server *server)
         accept_connection(server);
     }
     service_unprotect_when_due(&server->service);
+    service_retry_when_due(&server->service);
     /* A connection that was handed over is all there is to serve. */
     return server->connection >= 0 || server->listener >= 0;
 }

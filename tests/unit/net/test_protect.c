@@ -625,6 +625,27 @@ static void networks_that_the_rules_could_not_follow_are_followed_with_the_next_
     }
 }
 
+static void rules_that_are_missing_are_tried_again_until_the_kernel_takes_them(void **state)
+{
+    (void)state;
+    assert_int_equal(open_as(PROTECT_STRICT), 0);
+    assert_false(protection_is_touched(protection));
+    protection_try_again(protection);
+    assert_int_equal(played.n_commits, 1);
+    played.teller = OWN_PORT + 1;
+    played.commit_error = -ENOMEM;
+    watched(0);
+    played.teller = 0;
+    assert_true(protection_is_touched(protection));
+    protection_try_again(protection);
+    assert_true(protection_is_touched(protection));
+    assert_int_equal(played.n_commits, 3);
+    played.commit_error = 0;
+    protection_try_again(protection);
+    assert_false(protection_is_touched(protection));
+    assert_int_equal(played.n_commits, 4);
+}
+
 static void what_was_not_polled_or_has_nothing_to_tell_is_not_looked_at(void **state)
 {
     const struct pollfd silent[PROTECTION_POLL_MAX] = {0};
@@ -708,6 +729,7 @@ int main(void)
         PROTECT_TEST(no_pair_comes_or_goes_on_rules_that_are_missing),
         PROTECT_TEST(after_rules_of_which_nobody_knows_the_next_pair_brings_its_own),
         PROTECT_TEST(networks_that_the_rules_could_not_follow_are_followed_with_the_next_pair),
+        PROTECT_TEST(rules_that_are_missing_are_tried_again_until_the_kernel_takes_them),
         PROTECT_TEST(what_was_not_polled_or_has_nothing_to_tell_is_not_looked_at),
         PROTECT_TEST(the_exceptions_follow_the_networks_that_the_host_is_in),
         PROTECT_TEST(what_was_dropped_is_counted_each_way),

@@ -24,6 +24,8 @@ static struct {
     uint64_t now_ms;
     DataPlaneMode mode; /* that it was opened in */
     bool plane, protection;
+    bool touched;                /* the kernel has not taken the rules */
+    unsigned n_retries;          /* of which the third succeeds */
     unsigned n_protected;        /* how often rules were to be put in force */
     unsigned n_removed;          /* how often they were taken away */
     OrderType carried_out;       /* ORDER_OPEN: none */
@@ -152,6 +154,18 @@ void protection_end_move(Protection *asked, uint32_t spi_in, bool moved)
     (void)asked;
     played.ended = spi_in;
     played.moved = moved;
+}
+
+bool protection_is_touched(const Protection *asked)
+{
+    assert_ptr_equal(asked, &protection);
+    return played.touched;
+}
+
+void protection_try_again(Protection *asked)
+{
+    assert_ptr_equal(asked, &protection);
+    played.touched = ++played.n_retries % 3 != 0;
 }
 
 void protection_remove_sa(Protection *asked, uint32_t spi_in)
@@ -406,6 +420,33 @@ static void they_go_some_time_after_nobody_wants_them_any_more(void **state)
     assert_int_equal(played.n_removed, 1);
 }
 
+static void rules_that_the_kernel_did_not_take_are_tried_again_each_second(void **state)
+{
+    enum { RETRY_MS = 1000 };
+    (void)state;
+    service_retry_when_due(&service);
+    assert_int_equal(service_patience_ms(&service), -1);
+    played.touched = true;
+    for (unsigned i = 0; i < 3; i++) {
+        service_retry_when_due(&service);
+        assert_int_equal(service_patience_ms(&service), RETRY_MS);
+        played.now_ms += RETRY_MS - 1;
+        service_retry_when_due(&service);
+        assert_int_equal(played.n_retries, i);
+        assert_int_equal(service_patience_ms(&service), 1);
+        played.now_ms++;
+        assert_int_equal(service_patience_ms(&service), 0);
+        service_retry_when_due(&service);
+        assert_int_equal(played.n_retries, i + 1);
+    }
+    assert_int_equal(service_patience_ms(&service), -1);
+    played.touched = true;
+    service_retry_when_due(&service);
+    service_disconnect(&service);
+    service_retry_when_due(&service);
+    assert_int_equal(service_patience_ms(&service), -1);
+}
+
 static void they_stay_where_somebody_wants_them_again_in_time(void **state)
 {
     (void)state;
@@ -509,6 +550,8 @@ int main(void)
         cmocka_unit_test_setup(each_part_is_polled_and_looks_at_its_own, begin),
         cmocka_unit_test_setup(the_rules_outlast_a_connection, begin_open_and_protected),
         cmocka_unit_test_setup(they_go_some_time_after_nobody_wants_them_any_more,
+                               begin_open_and_protected),
+        cmocka_unit_test_setup(rules_that_the_kernel_did_not_take_are_tried_again_each_second,
                                begin_open_and_protected),
         cmocka_unit_test_setup(they_stay_where_somebody_wants_them_again_in_time,
                                begin_open_and_protected),
