@@ -6,12 +6,14 @@
 #include "provisioning/record.h"
 
 #include "base/cleanup.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 
 enum { JOBS_MAX = 256, QUEUE_MAX = 1024 };
@@ -28,12 +30,14 @@ typedef struct Line {
     DeviceList list;
     Progress progress;
     Tally tally;
-    int result; /* -errno once the line itself can't go on */
+    int signals; /* readable once one has come that is to end us */
+    int result;  /* -errno once the line itself can't go on */
 } Line;
 
 static void line_free(Line *line)
 {
     close_fdp(&line->records);
+    close_fdp(&line->signals);
     if (line->reader.fd > STDIN_FILENO)
         (void)close(line->reader.fd);
     roster_deinit(&line->roster);
@@ -173,11 +177,27 @@ static void job_end(Line *line, LineJob *job)
         line->result = r;
 }
 
-/* Waits until a device comes or one has ended, and deals with it. */
+/* No other device is begun, and those that have are told to end after the step that they are at:
+ * from a terminal they have heard of it, too. */
+static void line_interrupt(Line *line)
+{
+    progress_clear(&line->progress);
+    complain("a signal came: the devices that were begun end after their step; what was done of "
+             "them stays");
+    line->result = -EINTR;
+    for (unsigned i = 0; i < line->options.jobs; i++) {
+        if (line->jobs[i].pid > 0)
+            (void)kill(line->jobs[i].pid, SIGTERM);
+    }
+}
+
+/* Waits until a device comes or one has ended, or a signal has come, and deals with it. */
 static void events_handle(Line *line)
 {
-    struct pollfd polled[1 + JOBS_MAX] = {{.fd = -1, .events = POLLIN}};
+    struct pollfd polled[2 + JOBS_MAX] = {{.fd = -1, .events = POLLIN}};
+    struct pollfd *const signals = &polled[1 + line->options.jobs];
 
+    *signals = (struct pollfd){.fd = line->result == 0 ? line->signals : -1, .events = POLLIN};
     if (line->result == 0 && !line->reader.ended && line->queued < QUEUE_MAX)
         polled[0].fd = line->reader.fd;
     for (unsigned i = 0; i < line->options.jobs; i++) {
@@ -186,8 +206,10 @@ static void events_handle(Line *line)
             .events = POLLIN,
         };
     }
-    if (poll(polled, 1 + line->options.jobs, -1) < 0)
+    if (poll(polled, 2 + line->options.jobs, -1) < 0)
         return; /* a signal; it is asked again */
+    if (signals->revents != 0)
+        line_interrupt(line);
     if (polled[0].revents != 0) {
         int r = line_reader_fill(&line->reader);
 
@@ -227,6 +249,24 @@ static int options_check(const ProvisionOptions *options, DeviceListFormat *form
     return options->format ? device_list_format_from_name(options->format, format) : 0;
 }
 
+/* They are held back until the end of main(), and end us there. */
+static int signals_open(Line *line)
+{
+    sigset_t ending, before;
+
+    signals_hold(&before);
+    (void)sigemptyset(&ending);
+    (void)sigaddset(&ending, SIGINT);
+    (void)sigaddset(&ending, SIGTERM);
+    (void)sigaddset(&ending, SIGHUP);
+    line->signals = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (line->signals >= 0)
+        return 0;
+    const int error = errno;
+    complain("signals can't be waited for: %s", strerror(error));
+    return -error;
+}
+
 static int line_open(Line *line)
 {
     const char *path = line->options.file;
@@ -258,8 +298,10 @@ int provision_line(const ProvisionOptions *options)
         return -ENOMEM;
     line->options = *options;
     line->options.roster = &line->roster;
-    line->records = -1;
+    line->records = line->signals = -1;
     r = line_open(line);
+    if (r == 0)
+        r = signals_open(line);
     if (r < 0)
         return r;
     begun = now();

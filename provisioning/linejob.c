@@ -124,8 +124,11 @@ static int device_run(const ProvisionOptions *station, const DeviceLine *device,
     (void)clock_gettime(CLOCK_REALTIME, &outcome.ended);
     outcome.nanoseconds = nanoseconds(&ended) - nanoseconds(&begun);
     outcome.good = r == 0;
-    if (r < 0)
-        outcome_take_error(&outcome, complaints, strerror(-r));
+    if (r < 0) {
+        outcome_take_error(&outcome, complaints,
+                           r == -EINTR ? "it was ended by a signal; provision it again"
+                                       : strerror(-r));
+    }
     if (device_outcome_encode(&outcome, &line) < 0)
         return EXIT_FAILURE;
     return write(report, line, strlen(line)) == (ssize_t)strlen(line) ? EXIT_SUCCESS : EXIT_FAILURE;

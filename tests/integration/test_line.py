@@ -3,14 +3,16 @@
 import hashlib
 import json
 import re
+import signal
+import subprocess
 import unittest
 
 from cryptography import x509
 
 from lab.case import world
-from lab.process import BIN, run, scratch
+from lab.process import BIN, run, scratch, wait_until
 from lab.segw import Segw, SegwOptions
-from lab.station import Station, TpmVendor, UnixTpm
+from lab.station import TRANSIENT, Station, TpmVendor, UnixTpm
 
 DEVICES = 3
 
@@ -133,6 +135,24 @@ class LineTest(unittest.TestCase):
         self.records.write_text('{"serial":"1","fq')
         self.line([f"1 {name_of(1)} {tpm.tcti}"])
         self.assertEqual([record["serial"] for record in self.read_records()], ["1"])
+
+    def test_an_interrupt_ends_each_device_after_its_step_and_is_written_down(self):
+        tpm, *_ = self.tpms_on()
+        listed = self.station.folder / "list"
+        listed.write_text(f"1 {name_of(1)} {tpm.tcti}\n2 {name_of(2)} {tpm.tcti}\n")
+        line = subprocess.Popen([BIN / "tre-provision", "line", "--profile", self.station.profile, "--output",
+                                 self.records, listed], stderr=subprocess.DEVNULL, start_new_session=True)
+        key = self.station.device_folder("1") / "device.pem"
+        wait_until(key.exists, "the device key")
+        line.send_signal(signal.SIGTERM)
+        self.assertEqual(line.wait(60), -signal.SIGTERM)
+        record, = self.read_records()
+        self.assertEqual((record["serial"], record["result"]), ("1", "failed"))
+        self.assertEqual(record["error"], "it was ended by a signal; provision it again")
+        self.assertEqual({step["outcome"] for step in record["steps"]}, {"done"})
+        self.assertEqual(tpm.handles(TRANSIENT), set())
+        self.line([f"1 {name_of(1)} {tpm.tcti}"])
+        self.assertEqual(self.read_records()[-1]["result"], "good")
 
     def test_a_tpm_of_another_vendor_gets_no_certificate(self):
         foreign = UnixTpm(TpmVendor().make(scratch("tpm") / "state")).start()
