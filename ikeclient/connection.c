@@ -404,6 +404,18 @@ bool connection_has_inner(const Connection *connection, const Endpoint *address)
     return false;
 }
 
+bool connection_has_sa_with(const Connection *connection, const Endpoint *segw)
+{
+    for (const SaMember *member = connection->sas.first; member; member = member->next) {
+        IkeSaInfo info;
+
+        ike_sa_info(member->sa, &info);
+        if (endpoint_same_address(info.segw, segw))
+            return true;
+    }
+    return false;
+}
+
 const char *connection_name(const Connection *connection)
 {
     return connection->config->name;

@@ -26,6 +26,8 @@ typedef struct ConnectionHandlers {
     void (*closed)(void *userdata, const char *reason); /* idle or waiting now */
     /* Whether it is an inner address of any connection's (connection_has_inner()). */
     bool (*is_inner)(void *userdata, const Endpoint *address);
+    /* Whether another connection has an IKE SA there (connection_has_sa_with()). */
+    bool (*others_have_sa_with)(void *userdata, const Endpoint *segw);
 } ConnectionHandlers;
 
 /* Counted since this process was started. */
@@ -94,6 +96,10 @@ void connection_look_around(Connection *connection);
 
 /* True if it is an inner address of an IKE SA that is there still, be it on its way out. */
 bool connection_has_inner(const Connection *connection, const Endpoint *address);
+
+/* True if an IKE SA is there, be it on its way in or out, with the SeGW of that address; the port
+ * does not matter. */
+bool connection_has_sa_with(const Connection *connection, const Endpoint *segw);
 
 /* As its section has it; "default" without one. */
 const char *connection_name(const Connection *connection);

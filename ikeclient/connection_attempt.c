@@ -58,7 +58,9 @@ void connection_attempt_failed(Connection *connection, IkeSaEnd end, const char 
 static int add_sa(Connection *connection, const Endpoint *segw, SaMember **ret)
 {
     const SaList *sas = &connection->sas;
-    bool alone = !sa_list_find(sas, SA_UP) && !sa_list_has_leaving(sas);
+    /* The SeGW drops what else it has of us (RFC 7296 2.4), that of our other connections, too. */
+    bool alone = !sa_list_find(sas, SA_UP) && !sa_list_has_leaving(sas) &&
+                 !connection->handlers->others_have_sa_with(connection->userdata, segw);
     SaMember *member = sa_member_new(connection);
 
     if (!member)

@@ -211,7 +211,21 @@ static bool on_is_inner(void *userdata, const Endpoint *address)
     return false;
 }
 
-static const ConnectionHandlers handlers = {on_changed, on_established, on_closed, on_is_inner};
+static bool others_have_sa_with(void *userdata, const Endpoint *segw)
+{
+    const Member *member = userdata;
+    const Connections *connections = member->connections;
+
+    for (size_t i = 0; i < connections->count; i++) {
+        const Member *other = &connections->members[i];
+        if (other != member && connection_has_sa_with(other->connection, segw))
+            return true;
+    }
+    return false;
+}
+
+static const ConnectionHandlers handlers = {on_changed, on_established, on_closed, on_is_inner,
+                                            others_have_sa_with};
 
 /* ---- what is for all ---- */
 

@@ -42,8 +42,14 @@ static bool on_is_inner(void *userdata, const Endpoint *address)
     return false;
 }
 
+static bool others_have_sa_with(void *userdata, const Endpoint *segw)
+{
+    (void)userdata, (void)segw;
+    return false;
+}
+
 const ConnectionHandlers connection_told_handlers = {on_changed, on_established, on_closed,
-                                                     on_is_inner};
+                                                     on_is_inner, others_have_sa_with};
 
 void connection_stage_setup(Stage *stage, Config *config)
 {

@@ -754,6 +754,12 @@ static void a_vanished_tred_is_followed_by_a_new_connection(void **state)
 
 static Connection *other;
 
+static bool first_has_sa_with(void *userdata, const Endpoint *segw)
+{
+    (void)userdata;
+    return connection_has_sa_with(f.connection, segw);
+}
+
 static bool either_has_inner(void *userdata, const Endpoint *address)
 {
     (void)userdata;
@@ -804,6 +810,27 @@ static void a_connection_does_not_move_into_the_tunnel_of_another(void **state)
     connection_free(other);
 }
 
+/* The SeGW would drop the first one's, and that one, when it comes back, the second one's. */
+static void initial_contact_is_not_said_to_a_segw_that_another_connection_is_with(void **state)
+{
+    ConnectionHandlers handlers = connection_told_handlers;
+    const Endpoint here = endpoint_of("127.0.0.1", 1), elsewhere = endpoint_of("127.0.0.9", 1);
+    (void)state;
+
+    open_it();
+    assert_true(f.stage.saw_initial_contact);
+    assert_true(connection_has_sa_with(f.connection, &here));
+    assert_false(connection_has_sa_with(f.connection, &elsewhere));
+    handlers.others_have_sa_with = first_has_sa_with;
+    assert_int_equal(
+        connection_new(f.stage.event, &f.stage.tre, &f.config, &handlers, &f.told, &other), 0);
+    f.told.established = false;
+    connection_open(other);
+    stage_run_until(&f.stage, &f.told.established);
+    assert_false(f.stage.saw_initial_contact);
+    connection_free(other);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -823,6 +850,7 @@ int main(void)
         TEST(the_wait_begins_anew_after_a_connection),
         TEST(opening_again_makes_the_second_sa_before_the_first_is_gone),
         TEST(initial_contact_is_said_of_the_first_ike_sa_alone),
+        TEST(initial_contact_is_not_said_to_a_segw_that_another_connection_is_with),
         TEST(a_first_ike_sa_that_is_deleted_carries_until_the_second_is_up),
         TEST(an_ike_sa_without_a_child_carries_nothing_and_goes_at_once),
         TEST(a_second_connection_that_fails_leaves_the_first),

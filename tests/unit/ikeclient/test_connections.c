@@ -29,7 +29,7 @@ struct Connection {
     const ConnectionHandlers *handlers;
     void *userdata;
     ConnectionState state;
-    bool has_object, freed, retries, inner;
+    bool has_object, freed, retries, inner, has_sa;
     unsigned started, closed, looked, lost, due;
     uint64_t expires_in;
     char folder[16], exchange[16], reason[32];
@@ -157,6 +157,13 @@ bool __wrap_connection_has_inner(const Connection *connection, const Endpoint *a
 {
     (void)address;
     return connection->inner;
+}
+
+bool __wrap_connection_has_sa_with(const Connection *connection, const Endpoint *segw);
+bool __wrap_connection_has_sa_with(const Connection *connection, const Endpoint *segw)
+{
+    (void)segw;
+    return connection->has_sa;
 }
 
 int __wrap_tre_bus_new(sd_bus *bus, TreBusLost lost, TreBusLifetime lifetime, TreBusExpires expires,
@@ -519,6 +526,22 @@ static void an_inner_address_of_any_is_one_for_each(void **state)
         assert_true(members[i].handlers->is_inner(members[i].userdata, &address));
 }
 
+static void an_ike_sa_of_any_is_one_of_another_for_the_others(void **state)
+{
+    const Endpoint segw = {0};
+    Stage *stage = *state;
+
+    make(stage, 3);
+    for (size_t has = 0; has < 3; has++) {
+        members[has].has_sa = true;
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(members[i].handlers->others_have_sa_with(members[i].userdata, &segw),
+                             i != has);
+        }
+        members[has].has_sa = false;
+    }
+}
+
 /* ---- what others hear ---- */
 
 static void the_bus_and_the_owner_hear_of_the_one_that_it_is_about(void **state)
@@ -658,6 +681,7 @@ int main(void)
         LIST_TEST(what_tred_says_goes_to_each),
         LIST_TEST(an_end_is_told_as_what_is_left_of_now_and_none_of_what_has_been),
         LIST_TEST(an_inner_address_of_any_is_one_for_each),
+        LIST_TEST(an_ike_sa_of_any_is_one_of_another_for_the_others),
         LIST_TEST(the_bus_and_the_owner_hear_of_the_one_that_it_is_about),
         LIST_TEST(of_one_systemd_hears_what_it_has_become_and_why),
         LIST_TEST(of_several_systemd_hears_how_many_are_established),
