@@ -36,8 +36,8 @@ typedef struct Run {
     Connections *connections;
     RunMode mode;
     bool stopping;
-    bool was_established;
-    unsigned wanted; /* RUN_COUNT … */
+    bool was_established; /* with a Child SA */
+    unsigned wanted;      /* RUN_COUNT … */
     unsigned passed;
     unsigned failed;
     bool this_passed;
@@ -64,18 +64,21 @@ static void finish_count(Run *run)
                         run->failed == 0 && run->passed == run->wanted ? EX_OK : NOT_CONNECTED);
 }
 
+/* An IKE SA whose Child SA was refused carries nothing: it is no connection. */
 static void on_established(void *userdata, Connection *connection)
 {
     Run *run = userdata;
     ConnectionInfo info;
 
-    run->was_established = true;
+    connection_info(connection, &info);
+    const bool has_child = info.state == CONNECTION_ESTABLISHED;
+    run->was_established = run->was_established || has_child;
     connection_allow_retry(connection, run->mode != RUN_COUNT);
     if (run->mode != RUN_COUNT)
         return;
-    connection_info(connection, &info);
-    run->times_ms[run->passed] = info.sa.milliseconds;
-    run->this_passed = true;
+    run->this_passed = has_child;
+    if (has_child)
+        run->times_ms[run->passed] = info.sa.milliseconds;
     connection_close(connection);
 }
 

@@ -47,6 +47,18 @@ class ScriptTest(LabTest):
         client.wait(15)
         self.assertEqual(client.popen.returncode, CONNECTED, client.output())
 
+    def test_an_ike_sa_without_a_child_is_no_connection(self):
+        self.start_segw(esp_proposals="aes256gcm16")
+        self.start_tred()
+        child = {"proposals": "aes128gcm16"}
+        client = self.ended("--count", "2", child=child)
+        self.assertEqual(client.popen.returncode, NOT_CONNECTED, client.output())
+        self.assertIn("0 passed, 2 failed", client.output())
+        client = IkeClient("--once", child=child)
+        self.addCleanup(client.stop)
+        client.wait_for_state("established-no-child")
+        self.assertEqual(client.stop(), NOT_CONNECTED, client.output())
+
     def test_a_bad_configuration_is_named_by_file_line_and_key(self):
         client = self.ended(connection={"keepalive": "often"})
         self.assertEqual(client.popen.returncode, BAD_CONFIGURATION)
