@@ -30,7 +30,7 @@ PUBLIC = {
     "tpm/storagekey.c": 1, "policy/anchorbundle.c": 2, "policy/anchorguard.c": 2, "policy/keypolicy.c": 1,
     "policy/policykey.c": 1, "policy/tss2key.c": 1, "device/identity_guard.c": 1, "esp/offload.c": 1,
     "esp/packet.c": 2, "net/beneath.c": 1, "net/network.c": 2, "net/protect.c": 4, "net/route.c": 3, "net/route.h": 1,
-    "net/xfrm_policies.c": 4, "tred/auth.c": 2, "tred/child_policy.c": 5, "tred/segws.c": 1, "tred/crl_files.c": 1,
+    "net/xfrm.c": 1, "net/xfrm_policies.c": 4, "tred/auth.c": 2, "tred/child_policy.c": 5, "tred/segws.c": 1, "tred/crl_files.c": 1,
     "tred/exchange_agree.c": 2, "tred/exchange_create.c": 2, "tred/exchange_message.c": 1,
     "provisioning/anchors.c": 1, "provisioning/devicefiles.c": 1, "provisioning/endorsement.c": 1,
     "provisioning/pcrsignature_file.c": 1, "provisioning/proof.c": 1, "provisioning/step_key.c": 2,
