@@ -5,10 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* Fills `data`, stopping at the file's end. Returns the octets read, or -errno. */
+/* Fills `data`, stopping at the file's end. Returns the octets read, or -errno, and then leaves
+ * none of them: they may be a private key's. */
 static ssize_t read_all(int fd, uint8_t *data, size_t size)
 {
     size_t done = 0;
@@ -17,8 +19,12 @@ static ssize_t read_all(int fd, uint8_t *data, size_t size)
         ssize_t n = read(fd, data + done, size - done);
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0)
-            return -errno;
+        if (n < 0) {
+            const int r = -errno;
+
+            explicit_bzero(data, done);
+            return r;
+        }
         if (n == 0)
             break;
         done += (size_t)n;
@@ -35,8 +41,10 @@ static int read_whole(int fd, size_t limit, uint8_t **ret, size_t *ret_size)
     ssize_t size = read_all(fd, data, limit + 1);
     if (size < 0)
         return (int)size;
-    if ((size_t)size > limit)
+    if ((size_t)size > limit) {
+        explicit_bzero(data, (size_t)size);
         return -EFBIG;
+    }
 
     data[size] = 0;
     *ret = steal_pointer(data);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -213,6 +214,52 @@ static void a_stream_is_read_to_its_end_and_within_its_limit(void **state)
     }
 }
 
+/* What no block that is freed may begin with. */
+static struct {
+    Bytes octets;
+    bool seen;
+} freed;
+
+void __real_free(void *block);
+void __wrap_free(void *block);
+void __wrap_free(void *block)
+{
+    if (block && freed.octets.size > 0 && malloc_usable_size(block) >= freed.octets.size &&
+        memcmp(block, freed.octets.data, freed.octets.size) == 0)
+        freed.seen = true;
+    __real_free(block);
+}
+
+/* What file_read() says, and *ret_seen whether octets of the file stood in memory that was freed.
+ */
+static int read_watched(Bytes secret, size_t limit, int error, bool *ret_seen)
+{
+    freed.seen = false;
+    freed.octets = secret;
+    disturbance = error;
+    calls = 1; /* one octet is read before it fails */
+    int r = read_within("file", limit);
+    disturbance = 0;
+    freed.octets = (Bytes){0};
+    *ret_seen = freed.seen;
+    return r;
+}
+
+static void of_what_is_not_handed_over_no_octet_is_left_in_memory(void **state)
+{
+    static const uint8_t key[] = "\xa7 private key";
+    bool seen;
+
+    (void)state;
+    assert_int_equal(file_write_atomic("file", BYTES_OF(key), 0600), 0);
+    assert_int_equal(read_watched(BYTES_OF(key), sizeof(key), 0, &seen), 0);
+    assert_true(seen); /* the caller's to wipe */
+    assert_int_equal(read_watched(BYTES_OF(key), sizeof(key) - 1, 0, &seen), -EFBIG);
+    assert_false(seen);
+    assert_int_equal(read_watched((Bytes){key, 1}, sizeof(key), EIO, &seen), -EIO);
+    assert_false(seen);
+}
+
 static void the_mode_is_set_whatever_the_umask_says(void **state)
 {
     (void)state;
@@ -405,6 +452,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_can_not_be_read_or_written_to_its_end_is_told,
                                         enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(a_stream_is_read_to_its_end_and_within_its_limit,
+                                        enter_folder, leave_folder),
+        cmocka_unit_test_setup_teardown(of_what_is_not_handed_over_no_octet_is_left_in_memory,
                                         enter_folder, leave_folder),
         cmocka_unit_test_setup_teardown(the_mode_is_set_whatever_the_umask_says, enter_folder,
                                         leave_folder),
