@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 static int complain_errno(const char *path, const char *what)
@@ -20,7 +21,23 @@ static int complain_errno(const char *path, const char *what)
     return -error;
 }
 
-/* Cuts off what stands after the last newline. */
+/* Does what stands at `end` begin as a record does? Zero octets are those that never came to disk.
+ */
+static bool record_begins(int fd, off_t end)
+{
+    static const char beginning[] = "{\"serial\":";
+    char found[sizeof(beginning)];
+    const ssize_t size = pread(fd, found, sizeof(beginning) - 1, end);
+
+    for (ssize_t i = 0; i < size; i++) {
+        if (found[i] != beginning[i] && found[i] != '\0')
+            return false;
+    }
+    return size > 0;
+}
+
+/* Cuts off what stands after the last newline, if that can be a record of ours: what was named by
+ * mistake is left as it is. */
 static int torn_line_cut(int fd, const char *path)
 {
     const off_t size = lseek(fd, 0, SEEK_END);
@@ -31,6 +48,10 @@ static int torn_line_cut(int fd, const char *path)
         end--;
     if (size < 0 || end == size)
         return 0;
+    if (!record_begins(fd, end)) {
+        complain("the last line of %s is no record of a device; choose another --output", path);
+        return -EBADMSG;
+    }
     complain("warning: the last line of %s is not whole; it is cut off, and its device to be "
              "provisioned again",
              path);
@@ -62,6 +83,18 @@ static int earlier_take(const char *path, Roster *roster, DeviceList *list)
     return r;
 }
 
+/* Two lines with one file would give a name away twice, and cut off each other's records. It is
+ * locked until the last device of this line has ended. */
+static int record_file_lock(int fd, const char *path)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    if (errno != EWOULDBLOCK)
+        return complain_errno(path, "locked");
+    complain("another tre-provision adds to %s; wait for it, or choose another --output", path);
+    return -EBUSY;
+}
+
 int record_file_open(const char *path, Roster *roster, DeviceList *list, int *ret)
 {
     _cleanup_(close_fdp) int fd = -1;
@@ -76,7 +109,9 @@ int record_file_open(const char *path, Roster *roster, DeviceList *list, int *re
     if (fd < 0 || fstat(fd, &status) < 0)
         return complain_errno(path, "opened");
     if (S_ISREG(status.st_mode)) {
-        r = torn_line_cut(fd, path);
+        r = record_file_lock(fd, path);
+        if (r == 0)
+            r = torn_line_cut(fd, path);
         if (r == 0)
             r = earlier_take(path, roster, list);
     }
@@ -85,15 +120,30 @@ int record_file_open(const char *path, Roster *roster, DeviceList *list, int *re
     return r;
 }
 
+/* The rest of a record that did not fit would stand before the next one, in one line. */
+static void record_take_back(int fd, size_t written)
+{
+    struct stat status;
+
+    if (written > 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
+        ftruncate(fd, status.st_size - (off_t)written) < 0)
+        (void)complain_errno("the piece of a record", "cut off");
+}
+
 int record_file_add(int fd, const char *line)
 {
-    size_t left = strlen(line);
+    const size_t size = strlen(line);
+    size_t left = size;
 
     while (left > 0) {
         ssize_t n = write(fd, line, left);
 
-        if (n < 0 && errno != EINTR)
-            return complain_errno("the record of a device", "written");
+        if (n < 0 && errno != EINTR) {
+            const int r = complain_errno("the record of a device", "written");
+
+            record_take_back(fd, size - left);
+            return r;
+        }
         if (n > 0) {
             line += n;
             left -= (size_t)n;

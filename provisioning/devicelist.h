@@ -39,8 +39,10 @@ int device_list_write(const DeviceList *list, DeviceListFormat format, const cha
 
 /* Opens `path` to add to it (NULL: standard output) and takes in what is there: good devices into
  * the roster and the list. A last line that is not whole was being written when the station lost
- * power; it is cut off. 0, or -errno after a complaint. */
+ * power; it is cut off. The file is locked for as long as *ret is open here or in a device's
+ * process. 0, or -errno after a complaint: -EBUSY if another line has it, -EBADMSG if it holds
+ * something else. */
 int record_file_open(const char *path, Roster *roster, DeviceList *list, int *ret);
 
-/* Adds one line, and has it on disk. 0, or -errno after a complaint. */
+/* Adds one line, whole or not at all, and has it on disk. 0, or -errno after a complaint. */
 int record_file_add(int fd, const char *line);

@@ -11,8 +11,10 @@
 
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -190,6 +192,112 @@ static void a_torn_last_line_is_cut_off_and_the_rest_taken_in(void **state)
     assert_int_equal(unlink(path), 0);
 }
 
+static const char whole_line[] = "{\"serial\":\"1\",\"fqdn\":\"a.example\",\"result\":\"good\"}\n";
+
+/* A file of records with that in it, and what a line knows once it has opened it. */
+typedef struct Records {
+    char path[TEMPORARY_PATH_SIZE];
+    Roster roster;
+    DeviceList list;
+    int fd;
+} Records;
+
+static void records_write(Records *records, const char *text)
+{
+    *records = (Records){.fd = -1};
+    temporary_path("test_record", records->path);
+    assert_int_equal(close(mkstemp(records->path)), 0);
+    assert_int_equal(
+        file_write_atomic(records->path, (Bytes){(const uint8_t *)text, strlen(text)}, 0600), 0);
+}
+
+static int records_open(Records *records)
+{
+    return record_file_open(records->path, &records->roster, &records->list, &records->fd);
+}
+
+static void records_assert(const Records *records, const char *text)
+{
+    _cleanup_(free_bytesp) uint8_t *found = NULL;
+    size_t size = 0;
+
+    assert_int_equal(file_read(records->path, 1024, &found, &size), 0);
+    assert_string_equal((const char *)found, text);
+}
+
+static void records_remove(Records *records)
+{
+    roster_deinit(&records->roster);
+    device_list_deinit(&records->list);
+    if (records->fd >= 0)
+        assert_int_equal(close(records->fd), 0);
+    assert_int_equal(unlink(records->path), 0);
+}
+
+/* The limit stands for a disk that is full and has room again. */
+static void a_record_that_did_not_fit_on_the_disk_leaves_nothing_for_the_next_one(void **state)
+{
+    struct rlimit before, full;
+    Records records;
+    char text[256];
+    int r;
+
+    (void)state;
+    records_write(&records, whole_line);
+    assert_int_equal(records_open(&records), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    full = before;
+    full.rlim_cur = strlen(whole_line) + 9;
+    (void)signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    r = record_file_add(records.fd, whole_line);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(r, -EFBIG);
+    assert_int_equal(record_file_add(records.fd, whole_line), 0);
+    (void)snprintf(text, sizeof(text), "%s%s", whole_line, whole_line);
+    records_assert(&records, text);
+    records_remove(&records);
+}
+
+static void two_lines_never_have_one_file_of_records(void **state)
+{
+    Records records;
+    Roster roster = {0};
+    DeviceList list = {0};
+    int second = -1;
+
+    (void)state;
+    records_write(&records, whole_line);
+    assert_int_equal(records_open(&records), 0);
+    assert_int_equal(record_file_open(records.path, &roster, &list, &second), -EBUSY);
+    assert_int_equal(close(records.fd), 0);
+    records.fd = -1;
+    assert_int_equal(record_file_open(records.path, &roster, &list, &second), 0);
+    assert_int_equal(close(second), 0);
+    roster_deinit(&roster);
+    device_list_deinit(&list);
+    records_remove(&records);
+}
+
+static void a_file_that_holds_no_records_keeps_its_last_line(void **state)
+{
+    static const char *const texts[] = {
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+        "{\"sha256\":[]}",
+        "x",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        Records records;
+
+        records_write(&records, texts[i]);
+        assert_int_equal(records_open(&records), -EBADMSG);
+        records_assert(&records, texts[i]);
+        records_remove(&records);
+    }
+}
+
 static void the_tally_adds_up_good_devices_by_command(void **state)
 {
     static const char good[] =
@@ -222,6 +330,9 @@ int main(void)
         cmocka_unit_test(a_number_that_is_beyond_its_type_counts_as_none),
         cmocka_unit_test(the_list_has_the_good_devices_with_their_last_names),
         cmocka_unit_test(a_torn_last_line_is_cut_off_and_the_rest_taken_in),
+        cmocka_unit_test(a_record_that_did_not_fit_on_the_disk_leaves_nothing_for_the_next_one),
+        cmocka_unit_test(two_lines_never_have_one_file_of_records),
+        cmocka_unit_test(a_file_that_holds_no_records_keeps_its_last_line),
         cmocka_unit_test(the_tally_adds_up_good_devices_by_command),
     };
 
