@@ -197,6 +197,8 @@ int device_list_take(DeviceList *list, const DeviceRecord *record)
         if (strcmp(list->entries[i].serial, record->serial) == 0) {
             free(list->entries[i].fqdn);
             list->entries[i].fqdn = steal_pointer(fqdn);
+            if (record->ek_hash[0] != '\0')
+                memcpy(list->entries[i].ek_hash, record->ek_hash, sizeof(record->ek_hash));
             return 0;
         }
     }

@@ -25,8 +25,8 @@ typedef enum DeviceListFormat {
 /* The format of that name; -EINVAL for another. */
 int device_list_format_from_name(const char *name, DeviceListFormat *ret);
 
-/* Takes a record in: a good one adds its device, or changes its name if it is there. 0 or -ENOMEM.
- */
+/* Takes a record in: a good one adds its device, or changes its name and its TPM if it is there. 0
+ * or -ENOMEM. */
 int device_list_take(DeviceList *list, const DeviceRecord *record);
 
 /* The list as text; *ret is the caller's to free(). 0 or -ENOMEM. */

@@ -234,6 +234,25 @@ static void records_remove(Records *records)
     assert_int_equal(unlink(records->path), 0);
 }
 
+static void a_device_with_another_tpm_has_that_one_and_no_longer_the_one_before(void **state)
+{
+    static const char lines[] = "{\"serial\":\"1\",\"fqdn\":\"a.example\",\"result\":\"good\","
+                                "\"ek_certificate_sha256\":\"0a\"}\n"
+                                "{\"serial\":\"1\",\"fqdn\":\"a.example\",\"result\":\"good\","
+                                "\"ek_certificate_sha256\":\"0b\"}\n"
+                                "{\"serial\":\"1\",\"fqdn\":\"a.example\",\"result\":\"good\","
+                                "\"ek_certificate_sha256\":null}\n";
+    Records records;
+
+    (void)state;
+    records_write(&records, lines);
+    assert_int_equal(records_open(&records), 0);
+    assert_non_null(roster_tpm_owner(&records.roster, "0b"));
+    assert_string_equal(roster_tpm_owner(&records.roster, "0b"), "1");
+    assert_null(roster_tpm_owner(&records.roster, "0a"));
+    records_remove(&records);
+}
+
 /* The limit stands for a disk that is full and has room again. */
 static void a_record_that_did_not_fit_on_the_disk_leaves_nothing_for_the_next_one(void **state)
 {
@@ -330,6 +349,7 @@ int main(void)
         cmocka_unit_test(a_number_that_is_beyond_its_type_counts_as_none),
         cmocka_unit_test(the_list_has_the_good_devices_with_their_last_names),
         cmocka_unit_test(a_torn_last_line_is_cut_off_and_the_rest_taken_in),
+        cmocka_unit_test(a_device_with_another_tpm_has_that_one_and_no_longer_the_one_before),
         cmocka_unit_test(a_record_that_did_not_fit_on_the_disk_leaves_nothing_for_the_next_one),
         cmocka_unit_test(two_lines_never_have_one_file_of_records),
         cmocka_unit_test(a_file_that_holds_no_records_keeps_its_last_line),
