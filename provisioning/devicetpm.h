@@ -25,7 +25,8 @@ typedef struct TpmFacts {
     uint32_t persistent_free; /* objects that there is still room for, by the TPM's estimate */
     bool counters_known;      /* not every TPM tells the next */
     uint32_t counters_free;   /* NV counters that there is still room for, by its estimate */
-    bool owner_auth_set;      /* the owner hierarchy has an authorization value */
+    bool owner_auth_set;      /* the owner hierarchy has an authorization value, as anybody on the
+                                 bus may say; anchor_guard_is_locked() tells it for sure */
 } TpmFacts;
 
 /* Two commands, TPM2_GetCapability. 0, or -EIO (reason filled). */

@@ -157,6 +157,18 @@ static void nv_items(Inventory *inventory, Tpm *tpm)
     }
 }
 
+static void owner_auth_item(Inventory *inventory, Tpm *tpm)
+{
+    Reason reason = {0};
+    bool locked = false;
+
+    if (anchor_guard_is_locked(tpm, &locked, &reason) < 0) {
+        item_field(inventory_add(inventory, "owner-auth", unreadable), "error", "%s", reason.text);
+    } else {
+        (void)inventory_add(inventory, "owner-auth", locked ? "set" : "empty");
+    }
+}
+
 static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
 {
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
@@ -185,7 +197,7 @@ static void tpm_items(Inventory *inventory, const ProvisionOptions *options)
     if (r == 0)
         item_field(item, "handle", "0x%08x", TPM_SRK_HANDLE);
     nv_items(inventory, tpm);
-    (void)inventory_add(inventory, "owner-auth", facts.owner_auth_set ? "set" : "empty");
+    owner_auth_item(inventory, tpm);
 }
 
 /* Read off the key: PolicyAuthorize and PolicyPCR both look like a digest, so the files beside it

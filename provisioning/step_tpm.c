@@ -3,6 +3,7 @@
  * can't take the TPM's NV indices away and define them anew. */
 #include "base/reason.h"
 #include "crypto/openssl.h"
+#include "policy/anchorguard.h"
 #include "policy/lastknowntime.h"
 #include "policy/tss2key.h"
 #include "provisioning/devicefiles.h"
@@ -213,8 +214,8 @@ enum { AUTH_SIZE = 32 };
 int step_lock_check(Provision *provision, char *note)
 {
     Reason reason = {0};
-    TpmFacts facts;
-    int r = tpm_facts_read(provision->tpm, &facts, &reason);
+    bool locked = false;
+    int r = anchor_guard_is_locked(provision->tpm, &locked, &reason);
 
     (void)snprintf(note, STEP_NOTE_SIZE,
                    "the owner hierarchy has an authValue that is not known here");
@@ -222,7 +223,7 @@ int step_lock_check(Provision *provision, char *note)
         complain("%s", reason.text);
         return r;
     }
-    return facts.owner_auth_set ? 1 : 0;
+    return locked ? 1 : 0;
 }
 
 /* The session encrypts the new value: who listens on the TPM's bus does not learn it. One that is

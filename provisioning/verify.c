@@ -30,7 +30,6 @@ typedef struct Verification {
     const ProvisionOptions *options;
     DeviceFiles files;
     Tpm *tpm; /* NULL: it can't be reached */
-    TpmFacts facts;
     bool srk_good;
     Inventory inventory;
     bool flawed;
@@ -222,10 +221,11 @@ static void time_verify(Verification *verification)
 static void tpm_verify(Verification *verification)
 {
     Reason reason = {0};
+    TpmFacts facts; /* nothing of them is judged; a TPM that does not tell them is none */
     int r = provision_tpm_open(verification->options->tcti, NULL, &verification->tpm, &reason);
 
     if (r == 0)
-        r = tpm_facts_read(verification->tpm, &verification->facts, &reason);
+        r = tpm_facts_read(verification->tpm, &facts, &reason);
     if (r < 0) {
         verification_misfits(verification, "tpm", NULL, "%s", reason.text);
         return;
@@ -332,10 +332,18 @@ static void certificate_verify(Verification *verification)
 static void owner_auth_verify(Verification *verification)
 {
     const ProvisionProfile *profile = verification->options->profile;
+    Reason reason = {0};
+    bool locked = false;
+    int r;
 
     if (!profile || profile->owner_auth != OWNER_AUTH_DISCARD || !verification->tpm)
         return;
-    if (verification->facts.owner_auth_set) {
+    r = anchor_guard_is_locked(verification->tpm, &locked, &reason);
+    if (r < 0) {
+        verification_misfits(verification, "owner-auth",
+                             "mend that first, and run 'tre-provision verify' again", "%s",
+                             reason.text);
+    } else if (locked) {
         verification_fits(verification, "owner-auth",
                           "the owner hierarchy has an authorization value");
     } else {

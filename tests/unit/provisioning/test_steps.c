@@ -290,6 +290,46 @@ static void no_authvalue_goes_to_the_tpm_in_clear(void **state)
     provision_close(&provision);
 }
 
+static bool bus_lies; /* sets OWNERAUTHSET in an answer that no session's HMAC covers */
+
+TSS2_RC __real_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret);
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret);
+
+TSS2_RC __wrap_tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability,
+                                   uint32_t property, uint32_t count, TPMS_CAPABILITY_DATA *ret)
+{
+    TSS2_RC rc = __real_tpm2_get_capability(tpm, session, capability, property, count, ret);
+    TPML_TAGGED_TPM_PROPERTY *found = &ret->data.tpmProperties;
+
+    if (rc != TSS2_RC_SUCCESS || !bus_lies || capability != TPM2_CAP_TPM_PROPERTIES ||
+        (session && session->key))
+        return rc;
+    for (uint32_t i = 0; i < found->count; i++) {
+        if (found->tpmProperty[i].property == TPM2_PT_PERMANENT)
+            found->tpmProperty[i].value |= TPMA_PERMANENT_OWNERAUTHSET;
+    }
+    return rc;
+}
+
+static void who_sits_on_the_bus_cannot_have_an_open_tpm_pass_for_a_locked_one(void **state)
+{
+    Line *line = *state;
+    Provision provision;
+    char note[STEP_NOTE_SIZE];
+
+    assert_int_equal(provision_open(&provision, &line->device->options, NULL), 0);
+    assert_int_equal(step_srk_make(&provision, note), 0);
+    bus_lies = true;
+    const int before = step_lock_check(&provision, note);
+    bus_lies = false;
+    assert_int_equal(before, 0);
+    assert_int_equal(step_lock_do(&provision, note), 0);
+    assert_int_equal(step_lock_check(&provision, note), 1);
+    provision_close(&provision);
+}
+
 static void a_profile_that_keeps_the_owner_auth_has_no_such_step(void **state)
 {
     Line *line = *state;
@@ -379,6 +419,7 @@ int main(void)
         LINE_TEST(without_random_numbers_the_owners_authvalue_stays),
         LINE_TEST(no_authvalue_goes_to_the_tpm_in_clear),
         LINE_TEST(once_locked_the_owner_can_do_nothing_and_the_key_still_signs),
+        LINE_TEST(who_sits_on_the_bus_cannot_have_an_open_tpm_pass_for_a_locked_one),
         LINE_TEST(a_profile_that_keeps_the_owner_auth_has_no_such_step),
         LINE_TEST(the_key_is_made_under_the_policy_that_the_profile_names),
         LINE_TEST(a_key_without_a_policy_does_not_pass_for_one_with_it),
