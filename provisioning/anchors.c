@@ -168,10 +168,16 @@ int anchors_install_direct(const ProvisionOptions *options, Tpm *tpm)
 
 static int install_opening(const ProvisionOptions *options, const Given *given)
 {
+    _cleanup_(close_fdp) int lock = -1;
     _cleanup_(tpm_closep) Tpm *tpm = NULL;
     Reason reason = {0};
-    int r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
+    int r = state_dir_make(options);
 
+    if (r == 0)
+        r = state_lock(options, &lock);
+    if (r < 0)
+        return r;
+    r = provision_tpm_open(options->tcti, NULL, &tpm, &reason);
     if (r == 0)
         return install_with(options, given, tpm);
     complain("%s", reason.text);

@@ -140,11 +140,14 @@ int provision_install_cert(const ProvisionOptions *options)
     _cleanup_(certificates_freep) STACK_OF(X509) *certificates = NULL;
     _cleanup_(certificates_freep) STACK_OF(X509) *chain = NULL;
     _cleanup_(EVP_PKEY_freep) EVP_PKEY *public_key = NULL;
+    _cleanup_(close_fdp) int lock = -1;
     Reason reason = {0};
     char fqdn[FQDN_SIZE_MAX] = "";
     int r;
 
-    r = device_public_read(options, &public_key);
+    r = state_lock(options, &lock); /* the key stays what it is until its certificate is stored */
+    if (r == 0)
+        r = device_public_read(options, &public_key);
     if (r < 0)
         return r;
     r = certificates_read(options->file, &certificates, &reason);

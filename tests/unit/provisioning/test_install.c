@@ -189,6 +189,27 @@ static void an_expired_certificate_is_stored_with_a_warning(void **state)
     pki_deinit(&leaf);
 }
 
+/* Each would lay its file over the other's, half written. */
+static void nothing_is_installed_while_another_is_at_work_in_the_folder(void **state)
+{
+    Bench *bench = *state;
+    const ProvisionOptions *options = &bench->device->options;
+    const PkiSpec spec = device_spec(bench);
+    Pki leaf = pki_issue(&spec, &bench->root);
+    const Pki *given[1] = {&leaf};
+    int lock = -1;
+
+    give(bench, given, 1);
+    assert_int_equal(state_lock(options, &lock), 0);
+    assert_int_equal(provision_install_cert(options), -EBUSY);
+    given[0] = &bench->root;
+    give(bench, given, 1);
+    assert_int_equal(provision_install_anchors(options), -EBUSY);
+    assert_int_equal(close(lock), 0);
+    assert_int_equal(provision_install_anchors(options), 0);
+    pki_deinit(&leaf);
+}
+
 static void a_certificate_before_any_key_is_refused(void **state)
 {
     Bench *bench = *state;
@@ -257,6 +278,7 @@ int main(void)
         INSTALLER_TEST(a_certificate_that_is_not_for_signing_is_refused),
         INSTALLER_TEST(a_certificate_signed_with_sha1_or_ending_before_it_begins_is_refused),
         INSTALLER_TEST(an_expired_certificate_is_stored_with_a_warning),
+        INSTALLER_TEST(nothing_is_installed_while_another_is_at_work_in_the_folder),
         INSTALLER_TEST(a_certificate_before_any_key_is_refused),
         INSTALLER_TEST(anchors_are_stored_and_replace_those_before),
         INSTALLER_TEST(one_anchor_that_is_no_ca_stops_them_all),
