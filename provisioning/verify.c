@@ -6,6 +6,7 @@
 #include "policy/anchorguard.h"
 #include "policy/devicekey.h"
 #include "policy/lastknowntime.h"
+#include "policy/tss2key.h"
 #include "provisioning/certificatefile.h"
 #include "provisioning/command.h"
 #include "provisioning/csr.h"
@@ -218,6 +219,32 @@ static void time_verify(Verification *verification)
     }
 }
 
+/* tred trusts the storage root key of the Name in the file and no other, and without the file none
+ * where the device key is under a policy. All that is asked after this is asked with that key. */
+static int srk_trust(Verification *verification, Reason *reason)
+{
+    const DeviceFiles *files = &verification->files;
+    _cleanup_(free_charp) char *path = NULL;
+    TPM2B_NAME name;
+    int r = state_path(verification->options, STATE_SRK_NAME, &path);
+
+    if (r < 0)
+        return reason_set(reason, r, "out of memory");
+    r = srk_name_read(path, &name, reason);
+    if (r == -ENOENT && files->key_r == 0 && files->key.public.publicArea.authPolicy.size == 0)
+        return 0; /* for development */
+    if (r == -ENOENT) {
+        return reason_set(reason, r,
+                          "%.200s does not exist, so that any storage root key would be trusted; "
+                          "run 'tre-provision step storage-root-key'",
+                          path);
+    }
+    if (r < 0)
+        return r;
+    tpm_trust_srk(verification->tpm, &name);
+    return tpm_salt_key_open(verification->tpm, reason);
+}
+
 static void tpm_verify(Verification *verification)
 {
     Reason reason = {0};
@@ -232,6 +259,8 @@ static void tpm_verify(Verification *verification)
     }
     verification_fits(verification, "tpm", "it answers");
     r = srk_fits(verification->tpm, &reason);
+    if (r == 0)
+        r = srk_trust(verification, &reason);
     verification->srk_good = r == 0;
     if (r < 0) {
         verification_misfits(verification, "storage-root-key", NULL, "%s", reason.text);

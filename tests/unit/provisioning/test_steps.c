@@ -17,6 +17,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -392,6 +394,55 @@ static void the_key_is_made_under_the_policy_that_the_profile_names(void **state
     assert_int_equal(outcome(line, "device-key"), STEP_FAILED);
 }
 
+/* What verify prints. */
+static void verify_print(const Line *line, char *ret, size_t size)
+{
+    const int file = memfd_create("verify", MFD_CLOEXEC), output = dup(STDOUT_FILENO);
+    ssize_t n;
+
+    (void)fflush(stdout);
+    assert_true(file >= 0 && output >= 0 && dup2(file, STDOUT_FILENO) >= 0);
+    (void)provision_verify(&line->device->options);
+    (void)fflush(stdout);
+    assert_true(dup2(output, STDOUT_FILENO) >= 0);
+    n = pread(file, ret, size - 1, 0);
+    assert_true(n > 0);
+    ret[n] = '\0';
+    (void)close(output);
+    (void)close(file);
+}
+
+static void verify_takes_no_storage_root_key_that_tred_would_not_trust(void **state)
+{
+    static const char other[] =
+        "000b00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\n";
+    static const char fits[] = "storage-root-key   fits", wrong[] = "storage-root-key   WRONG";
+    Line *line = *state;
+    _cleanup_(free_charp) char *path = NULL;
+    char text[8192];
+
+    assert_int_equal(state_path(&line->device->options, STATE_SRK_NAME, &path), 0);
+    policy_write(line);
+    line->profile.policy_key = line->policy_key;
+    line->profile.pcr_signature = line->states;
+    line->profile.key_policy = KEY_POLICY_SIGNED;
+    assert_int_equal(run(line), 0);
+    verify_print(line, text, sizeof(text));
+    assert_non_null(strstr(text, fits));
+    assert_int_equal(unlink(path), 0);
+    verify_print(line, text, sizeof(text));
+    assert_non_null(strstr(text, wrong));
+    assert_non_null(strstr(text, "any storage root key would be trusted"));
+    assert_int_equal(file_write_atomic(path, (Bytes){(const uint8_t *)other, strlen(other)}, 0644),
+                     0);
+    verify_print(line, text, sizeof(text));
+    assert_non_null(strstr(text, wrong));
+    assert_non_null(strstr(text, "not the one that this device was provisioned with"));
+    assert_int_equal(run(line), 0); /* makes it anew */
+    verify_print(line, text, sizeof(text));
+    assert_non_null(strstr(text, fits));
+}
+
 static void a_key_without_a_policy_does_not_pass_for_one_with_it(void **state)
 {
     Line *line = *state;
@@ -422,6 +473,7 @@ int main(void)
         LINE_TEST(who_sits_on_the_bus_cannot_have_an_open_tpm_pass_for_a_locked_one),
         LINE_TEST(a_profile_that_keeps_the_owner_auth_has_no_such_step),
         LINE_TEST(the_key_is_made_under_the_policy_that_the_profile_names),
+        LINE_TEST(verify_takes_no_storage_root_key_that_tred_would_not_trust),
         LINE_TEST(a_key_without_a_policy_does_not_pass_for_one_with_it),
     };
 
