@@ -118,5 +118,5 @@ int tred_install_anchors(sd_bus *bus, Bytes bundle, Bytes approval, uint64_t *re
  * not run is left alone. 0, or -errno after a complaint. */
 int tred_reload(void);
 
-/* "tre-provision: …" on standard error. */
+/* "tre-provision: …" on standard error, one line without control characters. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -18,6 +18,20 @@
 
 enum { STATE_DIR_MODE = 0770 };
 
+/* A terminal obeys control characters, C1 in UTF-8 (0xc2 0x80 to 0xc2 0x9f) among them, and files
+ * from elsewhere are quoted. */
+static void controls_replace(char *text)
+{
+    for (uint8_t *octet = (uint8_t *)text; *octet != 0; octet++) {
+        if (*octet == 0xc2 && octet[1] >= 0x80 && octet[1] < 0xa0) {
+            octet[0] = '?';
+            octet[1] = '?';
+        } else if (*octet < ' ' || *octet == 0x7f) {
+            *octet = '?';
+        }
+    }
+}
+
 void complain(const char *format, ...)
 {
     char line[2048];
@@ -26,6 +40,7 @@ void complain(const char *format, ...)
     va_start(arguments, format);
     (void)vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    controls_replace(line);
     /* In one piece: several processes may share standard error. */
     (void)fprintf(stderr, "tre-provision: %s\n", line);
 }

@@ -9,7 +9,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -101,9 +103,27 @@ static void a_state_folder_that_can_not_be_made_is_an_error(void **state)
     assert_int_equal(state_dir_make(&folder->options), -ENOENT);
 }
 
+/* A file from elsewhere is quoted there, and a terminal obeys what it is told. */
+static void what_is_quoted_in_a_complaint_says_nothing_to_the_terminal(void **state)
+{
+    const int file = memfd_create("complaint", MFD_CLOEXEC), error = dup(STDERR_FILENO);
+    char text[96] = "";
+
+    (void)state;
+    assert_true(file >= 0 && error >= 0 && dup2(file, STDERR_FILENO) >= 0);
+    complain("'%s' is none", "a\x1b[2J\r\n\x7f\xc2\x9b"
+                             "2J\xc3\xa4");
+    assert_true(dup2(error, STDERR_FILENO) >= 0);
+    assert_true(pread(file, text, sizeof(text) - 1, 0) > 0);
+    assert_string_equal(text, "tre-provision: 'a?[2J???\?\?2J\xc3\xa4' is none\n");
+    (void)close(error);
+    (void)close(file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_quoted_in_a_complaint_says_nothing_to_the_terminal),
         cmocka_unit_test_setup_teardown(a_file_gets_its_owner_and_mode, folder_init, folder_deinit),
         cmocka_unit_test_setup_teardown(a_folder_that_is_there_keeps_its_mode, folder_init,
                                         folder_deinit),
