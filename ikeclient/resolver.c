@@ -13,6 +13,7 @@ enum {
     USEC_PER_SEC = 1000000,
     PATIENCE_USEC = 10 * USEC_PER_SEC,
     ALONE_USEC = 2 * USEC_PER_SEC, /* for both families together */
+    IPV6_USEC = 4 * USEC_PER_SEC,  /* for that, once there is an IPv4 address */
     TRY_MS = 1500,                 /* for each name server; the next time around twice as long */
     TRIES = 3,
     ACCURACY_USEC = 1000,
@@ -94,16 +95,23 @@ static void add(Resolver *resolver, const struct sockaddr *address, socklen_t si
     resolver->count++;
 }
 
-/* Of two questions the first answer counts. */
+static void add_all(Resolver *resolver, const struct ares_addrinfo *result)
+{
+    for (const struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
+         node = node->ai_next)
+        add(resolver, node->ai_addr, node->ai_addrlen);
+}
+
+/* Without an address, what there is of IPv4 alone counts. */
 static void on_addresses(void *userdata, int status, int timeouts, struct ares_addrinfo *result)
 {
     Resolver *resolver = userdata;
     (void)timeouts;
 
-    if (resolver->channel && !resolver->answered) {
-        for (struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
-             node = node->ai_next)
-            add(resolver, node->ai_addr, node->ai_addrlen);
+    if (resolver->channel) {
+        if (status == ARES_SUCCESS)
+            resolver->count = 0;
+        add_all(resolver, result);
         answer(resolver,
                status == ARES_SUCCESS ? "no IPv4 or IPv6 address" : ares_strerror(status));
     }
@@ -111,14 +119,20 @@ static void on_addresses(void *userdata, int status, int timeouts, struct ares_a
         ares_freeaddrinfo(result);
 }
 
-/* That there is no IPv4 address says nothing of the other family. */
+/* Kept for when there is no more: a SeGW may be reached by IPv6 alone, whose answer may be late. */
 static void on_ipv4(void *userdata, int status, int timeouts, struct ares_addrinfo *result)
 {
-    if (status == ARES_SUCCESS) {
-        on_addresses(userdata, status, timeouts, result);
-    } else if (result) {
-        ares_freeaddrinfo(result);
+    Resolver *resolver = userdata;
+    (void)timeouts;
+
+    if (resolver->channel && !resolver->answered && status == ARES_SUCCESS) {
+        const uint64_t latest = now_usec(resolver) + IPV6_USEC;
+
+        add_all(resolver, result);
+        resolver->deadline = resolver->deadline < latest ? resolver->deadline : latest;
     }
+    if (result)
+        ares_freeaddrinfo(result);
 }
 
 static void ask(Resolver *resolver, int family, ares_addrinfo_callback callback)

@@ -28,6 +28,7 @@ struct Protection {
     ProtectOrder order;
     ProtectRules rules; /* as they are in force */
     bool touched;       /* the kernel may have others, or none */
+    int told;           /* why it did not take them, as the log has it; not negative: nothing */
     IkeTs local;
     size_t n_needs;
     Need needs[DATAPLANE_SAS_MAX + 1];   /* one pair may be on its move */
@@ -298,16 +299,18 @@ int protection_add_way(Protection *protection, uint32_t spi_in, const SaPath *pa
     return add_need(protection, &need, reason);
 }
 
-static void log_failure(int r)
+/* Each second anew where they are tried again, and so of each reason once. */
+static void log_failure(Protection *protection, int r)
 {
-    if (r < 0)
+    if (r < 0 && r != protection->told)
         log_error("The rules that protect the tunnel can't be changed: %s", strerror(-r));
+    protection->told = r;
 }
 
 static void install_again(Protection *protection)
 {
     const ProtectRules rules = derive(protection);
-    log_failure(install(protection, &rules));
+    log_failure(protection, install(protection, &rules));
 }
 
 bool protection_is_touched(const Protection *protection)
@@ -329,13 +332,13 @@ void protection_end_move(Protection *protection, uint32_t spi_in, bool moved)
     if (moved)
         *before = protection->needs[protection->n_needs - 1];
     protection->n_needs--;
-    log_failure(update(protection));
+    log_failure(protection, update(protection));
 }
 
 void protection_undo_sa(Protection *protection)
 {
     protection->n_needs--;
-    log_failure(update(protection));
+    log_failure(protection, update(protection));
 }
 
 void protection_remove_sa(Protection *protection, uint32_t spi_in)
@@ -350,7 +353,7 @@ void protection_remove_sa(Protection *protection, uint32_t spi_in)
         }
     }
     protection->n_needs = n;
-    log_failure(update(protection));
+    log_failure(protection, update(protection));
 }
 
 int protection_counters(Protection *protection, ProtectionCounters *ret)

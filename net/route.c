@@ -262,7 +262,8 @@ int address_delete(Netlink *netlink, unsigned index, const Prefix *address)
     return change_address(netlink, RTM_DELADDR, 0, index, address);
 }
 
-static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const Route *route)
+static int say_route(Netlink *netlink, uint16_t type, uint16_t flags, const Route *route,
+                     unsigned hop_flags)
 {
     struct rtmsg *message;
     struct nlmsghdr *header = netlink_begin(netlink, type, flags, sizeof(*message), &message);
@@ -272,6 +273,7 @@ static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const R
     message->rtm_table = RT_TABLE_MAIN;
     message->rtm_protocol = ROUTE_PROTOCOL;
     message->rtm_type = RTN_UNICAST;
+    message->rtm_flags = hop_flags;
     message->rtm_scope = route->gateway.size || destination->size == 16 || route->guard
                              ? RT_SCOPE_UNIVERSE
                              : RT_SCOPE_LINK;
@@ -284,18 +286,25 @@ static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const R
     mnl_attr_put_u32(header, RTA_OIF, route->index);
     if (route->source.size)
         mnl_attr_put(header, RTA_PREFSRC, route->source.size, route->source.octets);
-    if (route->gateway.size) {
-        /* The host uses that gateway on that link already: what it was told of it (onlink, where no
-         * route leads to the gateway) is not asked for anew. */
-        message->rtm_flags |= RTNH_F_ONLINK;
+    if (route->gateway.size)
         mnl_attr_put(header, RTA_GATEWAY, route->gateway.size, route->gateway.octets);
-    }
     if (route->mtu) {
         struct nlattr *metrics = mnl_attr_nest_start(header, RTA_METRICS);
         mnl_attr_put_u32(header, RTAX_MTU, route->mtu);
         mnl_attr_nest_end(header, metrics);
     }
     return netlink_call(netlink);
+}
+
+/* The host uses that gateway on that link already, be it that no route leads to the gateway: where
+ * the kernel takes it for none, it is told to take our word for it. Not at once, as IPv6 refuses
+ * that of a gateway to which the best route is another link's. */
+static int change_route(Netlink *netlink, uint16_t type, uint16_t flags, const Route *route)
+{
+    int r = say_route(netlink, type, flags, route, 0);
+    if (route->gateway.size && (r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EINVAL))
+        r = say_route(netlink, type, flags, route, RTNH_F_ONLINK);
+    return r;
 }
 
 int route_add(Netlink *netlink, const Route *route)

@@ -228,7 +228,7 @@ bool xfrm_names_state(const struct xfrm_usersa_id *id, const struct sockaddr_sto
 {
     const xfrm_address_t address = xfrm_address(destination);
     return id->spi == htonl(spi) && id->family == destination->ss_family &&
-           memcmp(&id->daddr, &address, sizeof(address)) == 0;
+           memcmp(id->daddr.a6, address.a6, sizeof(address.a6)) == 0;
 }
 
 struct nlmsghdr *xfrm_begin_state(Netlink *netlink, uint16_t type,

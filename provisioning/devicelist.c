@@ -120,13 +120,16 @@ int record_file_open(const char *path, Roster *roster, DeviceList *list, int *re
     return r;
 }
 
-/* The rest of a record that did not fit would stand before the next one, in one line. */
+/* The rest of a record that did not fit would stand before the next one, in one line. The next one
+ * goes to where it stood, also where nothing has it appended (standard output). */
 static void record_take_back(int fd, size_t written)
 {
     struct stat status;
 
-    if (written > 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) &&
-        ftruncate(fd, status.st_size - (off_t)written) < 0)
+    if (written == 0 || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
+        return;
+    const off_t end = lseek(fd, -(off_t)written, SEEK_CUR);
+    if (end < 0 || ftruncate(fd, end) < 0)
         (void)complain_errno("the piece of a record", "cut off");
 }
 
@@ -139,10 +142,11 @@ int record_file_add(int fd, const char *line)
         ssize_t n = write(fd, line, left);
 
         if (n < 0 && errno != EINTR) {
-            const int r = complain_errno("the record of a device", "written");
+            const int error = errno;
 
-            record_take_back(fd, size - left);
-            return r;
+            record_take_back(fd, size - left); /* before a complaint, which may go there, too */
+            errno = error;
+            return complain_errno("the record of a device", "written");
         }
         if (n > 0) {
             line += n;

@@ -11,7 +11,7 @@
  * lockout is logged, once. */
 TSS2_RC tpm_command_run_prepared(TpmCommand *command, TSS2_RC prepared, const TpmFrame *frame);
 
-/* `session` (NULL: none) audits, so that nobody between can lie about what is answered. */
+/* `session` (NULL: none) audits: with a key, nobody between can lie about what is answered. */
 TSS2_RC tpm2_get_capability(Tpm *tpm, TpmSession *session, TPM2_CAP capability, uint32_t property,
                             uint32_t count, TPMS_CAPABILITY_DATA *ret);
 /* Nothing authenticates the answer: whoever sits between could as well count the days up. */

@@ -4,6 +4,7 @@
 #include "octets.h"
 
 #include <arpa/inet.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -141,12 +142,12 @@ static void what_was_cancelled_is_not_answered(void **state)
 
 /* ---- a name server that knows one name ---- */
 
-/* It has one IPv4 address and no IPv6 address, and says so; or leaves questions for IPv6
- * unanswered.
- */
+/* It has one IPv4 address, and an IPv6 address or none, and says so; or leaves some questions for
+ * IPv6 unanswered. */
 typedef struct NameServer {
     int fd;
-    bool silent_of_ipv6;
+    bool has_ipv6;
+    unsigned silent_of_ipv6; /* so many times, and then no more */
     unsigned asked_for_ipv6;
 } NameServer;
 
@@ -174,10 +175,12 @@ int __wrap_ares_init_options(ares_channel *channel, struct ares_options *options
 static int on_question(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     enum { HEADER_SIZE = 12, FLAGS = 2, ANSWERS = 7, OTHERS = 8, TYPE_AAAA = 28 };
-    static const uint8_t address[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
+    static const uint8_t ipv4[] = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7};
+    static const uint8_t ipv6_record[28] = {0xc0, 12, 0,  TYPE_AAAA, 0,    1,    0,    0,       0,
+                                            60,   0,  16, 0x20,      0x01, 0x0d, 0xb8, [27] = 7};
     struct sockaddr_in from;
     socklen_t from_size = sizeof(from);
-    uint8_t octets[512 + sizeof(address)];
+    uint8_t octets[512 + sizeof(ipv6_record)];
     (void)source, (void)events, (void)userdata;
 
     ssize_t n = recvfrom(fd, octets, 512, 0, (struct sockaddr *)&from, &from_size);
@@ -186,15 +189,18 @@ static int on_question(sd_event_source *source, int fd, uint32_t events, void *u
     assert_true(size <= (size_t)n);
     const bool ipv6 = octets[size - 3] == TYPE_AAAA;
     server.asked_for_ipv6 += ipv6;
-    if (ipv6 && server.silent_of_ipv6)
+    if (ipv6 && server.asked_for_ipv6 <= server.silent_of_ipv6)
         return 0;
     octets[FLAGS] = 0x81;
     octets[FLAGS + 1] = 0x80;
-    octets[ANSWERS] = !ipv6;
+    octets[ANSWERS] = !ipv6 || server.has_ipv6;
     memset(octets + OTHERS, 0, HEADER_SIZE - OTHERS);
     if (!ipv6) {
-        memcpy(octets + size, address, sizeof(address));
-        size += sizeof(address);
+        memcpy(octets + size, ipv4, sizeof(ipv4));
+        size += sizeof(ipv4);
+    } else if (server.has_ipv6) {
+        memcpy(octets + size, ipv6_record, sizeof(ipv6_record));
+        size += sizeof(ipv6_record);
     }
     assert_int_equal(sendto(fd, octets, size, 0, (struct sockaddr *)&from, from_size), size);
     return 0;
@@ -233,11 +239,23 @@ static void a_name_server_that_says_all_is_asked_once(void **state)
 static void a_name_server_that_is_silent_of_ipv6_is_no_reason_to_be_without_an_address(void **state)
 {
     (void)state;
-    server.silent_of_ipv6 = true;
+    server.silent_of_ipv6 = UINT_MAX;
     look_up("segw.operator.example");
     assert_int_equal(f.count, 1);
     assert_found(0, "192.0.2.7");
     assert_int_not_equal(server.asked_for_ipv6, 0);
+}
+
+/* After 4.5 s, when IPv4 has been there for more than two: the SeGW may be reached by IPv6 alone.
+ */
+static void an_ipv6_address_that_comes_late_counts(void **state)
+{
+    (void)state;
+    server.has_ipv6 = true;
+    server.silent_of_ipv6 = 2;
+    look_up("segw.operator.example");
+    assert_int_equal(server.asked_for_ipv6, 3);
+    assert_int_equal(f.count, 2);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -256,6 +274,7 @@ int main(void)
         TEST_WITH_SERVER(a_name_server_that_says_all_is_asked_once),
         TEST_WITH_SERVER(
             a_name_server_that_is_silent_of_ipv6_is_no_reason_to_be_without_an_address),
+        TEST_WITH_SERVER(an_ipv6_address_that_comes_late_counts),
     };
 
     server.fd = -1;

@@ -34,12 +34,14 @@ struct nlmsghdr *netlink_begin(Netlink *netlink, uint16_t type, uint16_t flags, 
     return header;
 }
 
-/* 0, or -PLAYED_ERROR where its turn has come. */
+/* 0, or what it fails with where its turn has come. */
 static int take(const Netlink *netlink)
 {
     assert_true(played.n_requests < PLAYED_REQUESTS_MAX);
     played.requests[played.n_requests++] = netlink->request;
-    return played.fails_at > 0 && --played.fails_at == 0 ? -PLAYED_ERROR : 0;
+    if (played.fails_at == 0 || --played.fails_at > 0)
+        return 0;
+    return played.fails_with ? -played.fails_with : -PLAYED_ERROR;
 }
 
 int netlink_call(Netlink *netlink)

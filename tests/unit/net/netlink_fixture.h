@@ -19,6 +19,7 @@ typedef struct Played {
     size_t n_answers; /* to each dump of what they are: NEWSA to GETSA */
     PlayedMessage answers[PLAYED_ANSWERS_MAX];
     size_t fails_at;                                /* 1: the next request; 0: none */
+    int fails_with;                                 /* errno; 0: PLAYED_ERROR */
     void (*on_call)(const struct nlmsghdr *header); /* as a request has succeeded; may be NULL */
 } Played;
 

@@ -188,8 +188,7 @@ static void check_route(const Route *route, uint8_t scope)
     assert_int_equal(message->rtm_dst_len, route->destination.length);
     assert_int_equal(message->rtm_protocol, ROUTE_PROTOCOL);
     assert_int_equal(message->rtm_scope, scope);
-    /* A gateway may be on the link though no route says so. */
-    assert_int_equal(message->rtm_flags, route->gateway.size > 0 ? RTNH_F_ONLINK : 0);
+    assert_int_equal(message->rtm_flags, 0);
     assert_memory_equal(played_attribute(header, sizeof(*message), RTA_DST, size),
                         route->destination.octets, size);
     assert_int_equal(*(const uint32_t *)played_attribute(header, sizeof(*message), RTA_OIF, 4),
@@ -224,6 +223,29 @@ static void a_route_has_what_it_needs_and_nothing_else(void **state)
     assert_int_equal(played_request(0, RTM_NEWROUTE)->nlmsg_flags, NLM_F_CREATE | NLM_F_REPLACE);
     assert_int_equal(route_delete(played_netlink, &route), 0);
     (void)played_request(1, RTM_DELROUTE);
+}
+
+/* It may be on the link though no route says so. The kernel's words for that, IPv4's first. */
+static void what_the_kernel_takes_for_no_gateway_it_is_told_to_take_for_one(void **state)
+{
+    static const int refusals[] = {ENETUNREACH, EHOSTUNREACH, EINVAL, EEXIST};
+    const Route route = {.destination = ipv4, .index = OTHER, .gateway = ipv4};
+    const Route direct = {.destination = ipv4, .index = OTHER};
+    (void)state;
+    for (size_t i = 0; i < ELEMENTS(refusals); i++) {
+        const bool again = refusals[i] != EEXIST;
+        (void)played_begin(NULL);
+        played.fails_with = refusals[i];
+        played.fails_at = 1;
+        assert_int_equal(route_add(played_netlink, &route), again ? 0 : -EEXIST);
+        assert_int_equal(played.n_requests, again ? 2 : 1);
+        for (size_t j = 0; j < played.n_requests; j++) {
+            const struct rtmsg *message = mnl_nlmsg_get_payload(played_request(j, RTM_NEWROUTE));
+            assert_int_equal(message->rtm_flags, j == 1 ? RTNH_F_ONLINK : 0);
+        }
+        played.fails_at = 1;
+        assert_int_equal(route_add(played_netlink, &direct), -refusals[i]);
+    }
 }
 
 static void answer_route(uint8_t protocol, uint8_t number, unsigned index)
@@ -479,6 +501,8 @@ int main(void)
         cmocka_unit_test_setup(a_link_is_configured_though_it_may_have_no_ipv6, played_begin),
         cmocka_unit_test_setup(an_address_is_added_and_deleted_in_its_family, played_begin),
         cmocka_unit_test_setup(a_route_has_what_it_needs_and_nothing_else, played_begin),
+        cmocka_unit_test_setup(what_the_kernel_takes_for_no_gateway_it_is_told_to_take_for_one,
+                               played_begin),
         cmocka_unit_test_setup(the_way_to_an_address_is_the_kernels_first_answer, played_begin),
         cmocka_unit_test_setup(a_way_by_a_gateway_of_the_other_family_is_none, played_begin),
         cmocka_unit_test_setup(a_guard_is_an_unreachable_route_of_the_worst_metric, played_begin),
