@@ -47,10 +47,12 @@ static inline void free_bytesp(unsigned char **pointer)
     free(*pointer);
 }
 
-static inline void close_fdp(const int *fd)
+/* The number is another's from then on, and so is forgotten. */
+static inline void close_fdp(int *fd)
 {
     if (*fd >= 0)
         (void)close(*fd);
+    *fd = -1;
 }
 
 static inline void close_filep(FILE **file)

@@ -164,7 +164,6 @@ void transport_deinit(Transport *transport)
 {
     close_fdp(&transport->ike_fd);
     close_fdp(&transport->esp_fd);
-    transport->ike_fd = transport->esp_fd = -1;
 }
 
 /* A socket that is connected only to have the kernel look the route up: that sends nothing. */

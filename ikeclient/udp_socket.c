@@ -17,7 +17,6 @@ void udp_socket_close(UdpSocket *socket_)
 {
     socket_->source = sd_event_source_disable_unref(socket_->source);
     close_fdp(&socket_->fd);
-    socket_->fd = -1;
 }
 
 static int set_option(int fd, int level, int option, int value)

@@ -225,7 +225,6 @@ static void disconnect(Server *server)
 {
     service_disconnect(&server->service);
     close_fdp(&server->connection);
-    server->connection = -1;
 }
 
 static void server_deinit(Server *server)

@@ -147,10 +147,9 @@ static void streams_redirect(int complaints)
 
 static void job_close(LineJob *job)
 {
-    const int fds[] = {job->pidfd, job->report, job->complaints};
-
-    for (size_t i = 0; i < ELEMENTS(fds); i++)
-        close_fdp(&fds[i]);
+    close_fdp(&job->pidfd);
+    close_fdp(&job->report);
+    close_fdp(&job->complaints);
     *job = (LineJob){.pidfd = -1, .report = -1, .complaints = -1};
 }
 

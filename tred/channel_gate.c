@@ -40,7 +40,6 @@ static void gate_close(ChannelGate *gate)
     gate->to_bus = sd_event_source_disable_unref(gate->to_bus);
     close_fdp(&gate->caller);
     close_fdp(&gate->bus);
-    gate->caller = gate->bus = -1; /* it may be closed again, and the numbers are others' then */
 }
 
 /* Octets of a message after its header: more than a size_t of 32 bits may hold. */

@@ -107,7 +107,6 @@ static const char *lost_why(int r)
 static void channel_close(Device *device)
 {
     close_fdp(&device->channel);
-    device->channel = -1;
 }
 
 /* Whoever waits is told; what they ask for next is refused until there is a connection again. */

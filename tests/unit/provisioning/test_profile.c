@@ -15,7 +15,7 @@
 
 static int parse(const char *text, ProvisionProfile *ret, Reason *reason)
 {
-    _cleanup_(close_fdp) const int fd = memfd_create("line.conf", MFD_CLOEXEC);
+    _cleanup_(close_fdp) int fd = memfd_create("line.conf", MFD_CLOEXEC);
     char path[32];
 
     assert_true(fd >= 0);
