@@ -262,6 +262,21 @@ bool crl_is_understood(X509_CRL *crl)
     return crl_criticals_are_known(crl, NULL);
 }
 
+bool crl_algorithm_is_fit(const X509_CRL *crl)
+{
+    const X509_ALGOR *algorithm = NULL;
+
+    X509_CRL_get0_signature(crl, NULL, &algorithm);
+    return profile_signature_is_fit(algorithm);
+}
+
+bool crl_is_signed_by(X509_CRL *crl, X509 *signer)
+{
+    EVP_PKEY *key = X509_get0_pubkey(signer);
+
+    return key && X509_get_key_usage(signer) & KU_CRL_SIGN && X509_CRL_verify(crl, key) == 1;
+}
+
 /* The nth certificate that could have signed something; NULL after the last. */
 static X509 *signer_at(const CrlSigners *signers, int n)
 {
@@ -318,16 +333,6 @@ static bool could_replace(const X509_CRL *crl, const X509_CRL *old, time_t lates
            crl_has_scope_of(crl, old);
 }
 
-/* What is left, once it is known whose key has to have signed it. No keyUsage allows everything. */
-static bool is_fit_to_replace(X509_CRL *crl, X509 *signer)
-{
-    const X509_ALGOR *algorithm = NULL;
-
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
-    return X509_get_key_usage(signer) & KU_CRL_SIGN && profile_signature_is_fit(algorithm) &&
-           X509_CRL_verify(crl, X509_get0_pubkey(signer)) == 1 && crl_is_understood(crl);
-}
-
 static bool list_is_obsolete(const CrlSigners *signers, X509_CRL *old, time_t latest)
 {
     const STACK_OF(X509_CRL) *all = signers->crls->crls;
@@ -343,7 +348,7 @@ static bool list_is_obsolete(const CrlSigners *signers, X509_CRL *old, time_t la
             signer = signer_find(signers, old, &is_known);
         if (!signer)
             return false;
-        if (is_fit_to_replace(crl, signer))
+        if (crl_algorithm_is_fit(crl) && crl_is_signed_by(crl, signer) && crl_is_understood(crl))
             return true;
     }
     return false;

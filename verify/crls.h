@@ -62,6 +62,13 @@ bool crl_lists_are_obsolete(const CrlSigners *signers, int first, int count, tim
 bool crl_has_scope_of(const X509_CRL *a, const X509_CRL *b);
 bool crl_is_delta(const X509_CRL *crl);
 
+/* True if a list may be signed with its algorithm (verify/profile.h). */
+bool crl_algorithm_is_fit(const X509_CRL *crl);
+
+/* True if it is signed with that certificate's key, which may sign lists: no keyUsage allows
+ * everything. Names and algorithm are not looked at. */
+bool crl_is_signed_by(X509_CRL *crl, X509 *signer);
+
 /* True if each critical extension of the list, and of one of its entries (NULL: of none), is known:
  * else what it says can't be (RFC 5280 5.2, 5.3). */
 bool crl_criticals_are_known(const X509_CRL *crl, const X509_REVOKED *entry);

@@ -36,23 +36,17 @@ static bool is_wanted(const Lookup *lookup, const X509_CRL *crl)
            (!lookup->scope || crl_has_scope_of(crl, lookup->scope));
 }
 
-/* No keyUsage allows everything. */
 static bool is_signed_by(X509_CRL *crl, X509 *signer)
 {
-    EVP_PKEY *key = X509_get0_pubkey(signer);
-
-    return key && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(signer)) == 0 &&
-           X509_get_key_usage(signer) & KU_CRL_SIGN && X509_CRL_verify(crl, key) == 1;
+    return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(signer)) == 0 &&
+           crl_is_signed_by(crl, signer);
 }
 
 /* By the lists' issuer, or by an anchor of the same name: the CA's key before or after. */
 static bool is_authentic(const Lookup *lookup, X509_CRL *crl)
 {
     const STACK_OF(X509) *anchors = lookup->peer->policy->anchors->certificates;
-    const X509_ALGOR *algorithm = NULL;
-
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
-    if (!profile_signature_is_fit(algorithm))
+    if (!crl_algorithm_is_fit(crl))
         return false;
     if (is_signed_by(crl, lookup->issuer))
         return true;

@@ -67,13 +67,11 @@ static bool issuer_has_any(const PeerCase *peer, CrlAge age, const X509_NAME *is
  */
 static bool crl_is_wanted(const PeerCase *peer, CrlAge age, const X509_CRL *crl, PathStatus *status)
 {
-    const X509_ALGOR *algorithm = NULL;
     const char *flaw = age_flaw(peer, age, crl);
 
-    X509_CRL_get0_signature(crl, NULL, &algorithm);
     if (flaw && age != CRLS_RECENT && !issuer_has_any(peer, age, X509_CRL_get_issuer(crl)))
         flaw = age_flaw(peer, CRLS_RECENT, crl);
-    if (!profile_signature_is_fit(algorithm))
+    if (!crl_algorithm_is_fit(crl))
         flaw = "its issuer's CRL is signed with an algorithm outside the profile";
     if (flaw && age == CRLS_RECENT)
         crl_leave_out(peer, crl, flaw, status);
