@@ -4,6 +4,7 @@
 
 #include "net/beneath.h"
 #include "net/items.h"
+#include "net/link.h"
 #include "net/route.h"
 
 #include <errno.h>

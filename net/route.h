@@ -30,22 +30,7 @@ size_t prefixes_of_selector(const IkeSelector *selector, Prefix ret[PREFIXES_MAX
 
 enum { ROUTE_PROTOCOL = 84 }; /* of no routing daemon in iproute2's rt_protos */
 
-typedef struct Link {
-    unsigned index;
-    bool ours; /* carries our alias, or is an XFRM interface of our ids */
-    bool up;
-} Link;
-
-/* Returns 0, -ENODEV or another -errno; so do all below unless they say otherwise. */
-int link_find(Netlink *netlink, const char *name, Link *ret);
-int link_is_ours(Netlink *netlink, unsigned index, bool *ret);
-int link_configure(Netlink *netlink, unsigned index, uint32_t mtu); /* alias, MTU, up */
-int link_set_mtu(Netlink *netlink, unsigned index, uint32_t mtu);
-int link_delete(Netlink *netlink, unsigned index);
-
-/* Deletes every link that is ours. */
-int links_clear(Netlink *netlink);
-
+/* Returns 0 or -errno; so do all below unless they say otherwise. */
 int address_add(Netlink *netlink, unsigned index, const Prefix *address);
 int address_delete(Netlink *netlink, unsigned index, const Prefix *address);
 

@@ -1,6 +1,7 @@
 /* Is the host's network set up for each SA as it needs it, shared where SAs need the same, and put
  * back whole? What speaks to the kernel (net/route.h) is played. */
 #include "net/beneath.h"
+#include "net/link.h"
 #include "net/network.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,5 @@
 /* Is the kernel asked for the very link, address and route, and its answer read as what it is? */
+#include "net/link.h"
 #include "net/route.h"
 #include "net/xfrm.h"
 
