@@ -246,16 +246,16 @@ static void a_name_server_that_is_silent_of_ipv6_is_no_reason_to_be_without_an_a
     assert_int_not_equal(server.asked_for_ipv6, 0);
 }
 
-/* After 4.5 s, when IPv4 has been there for more than two: the SeGW may be reached by IPv6 alone.
- */
+/* After 4.5 s, when IPv4 has been there for more than two: a SeGW may be reached by IPv6
+ * alone. */
 static void an_ipv6_address_that_comes_late_counts(void **state)
 {
     (void)state;
     server.has_ipv6 = true;
     server.silent_of_ipv6 = 2;
     look_up("segw.operator.example");
-    if (server.asked_for_ipv6 ==
-        1) /* a later c-ares asks for the other family once, if it has one */
+    /* A later c-ares asks for the other family once only, if it has one. */
+    if (server.asked_for_ipv6 == 1)
         skip();
     assert_int_equal(server.asked_for_ipv6, 3);
     assert_int_equal(f.count, 2);

@@ -770,15 +770,22 @@ static void install_end(Work *work)
     assert_int_equal(bench.answered, 0); /* it would be freed by then, and is still to be ended */
 }
 
-static void who_waits_is_answered_after_the_load_that_follows_other_work(void **state)
+static Work *install_under_way(void)
 {
     static const WorkClass install = {.begin = install_begin, .end = install_end};
-    Work *first = NULL;
+    Work *work = NULL;
+
+    assert_int_equal(work_add(&bench.daemon, &install, NULL, &work), 0);
+    assert_int_equal(work_wait(work, call_number(1), answer), 0);
+    work_begin(&bench.daemon);
+    return work;
+}
+
+static void who_waits_is_answered_after_the_load_that_follows_other_work(void **state)
+{
+    Work *first = install_under_way();
 
     (void)state;
-    assert_int_equal(work_add(&bench.daemon, &install, NULL, &first), 0);
-    assert_int_equal(work_wait(first, call_number(1), answer), 0);
-    work_begin(&bench.daemon);
     work_ended(first);
     assert_int_equal(bench.answered, 0);
     assert_int_equal(bench.loads, 1);
@@ -789,13 +796,9 @@ static void who_waits_is_answered_after_the_load_that_follows_other_work(void **
 /* As after tred-tpm has ended while it installed anchors. */
 static void other_work_outlives_a_load_after_it_that_fails_at_once(void **state)
 {
-    static const WorkClass install = {.begin = install_begin, .end = install_end};
-    Work *first = NULL;
+    Work *first = install_under_way();
 
     (void)state;
-    assert_int_equal(work_add(&bench.daemon, &install, NULL, &first), 0);
-    assert_int_equal(work_wait(first, call_number(1), answer), 0);
-    work_begin(&bench.daemon);
     bench.load_result = -EPIPE;
     work_ended(first);
     assert_state(IDENTITY_TPM_UNAVAILABLE, "tred-tpm is not there");
